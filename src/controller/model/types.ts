@@ -1,0 +1,79 @@
+import type { Dpid, IpAddress, IpPrefix, Mac, SegmentId } from '../kernel/index.ts';
+
+/** Fields that we write on every stored object. */
+export interface Meta {
+  readonly id: string;
+  readonly revision: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** Limits of a tenant; an absent one is unlimited. */
+export interface Quota {
+  readonly networks?: number;
+  readonly ports?: number;
+  /** Flows over all switches that the tenant's objects may hold. */
+  readonly flows?: number;
+  /** Packets per second of the tenant that each switch may send to the controller. */
+  readonly packetInRate?: number;
+  /** kbit/s that the tenant's ports may send, per switch. */
+  readonly bandwidthKbps?: number;
+}
+
+export interface Tenant extends Meta {
+  readonly description: string;
+  readonly quota: Quota;
+  /** Number of the tenant, allocated once and stored; names its meters. */
+  readonly index: number;
+}
+
+export type Transport = 'fabric' | 'vxlan' | 'nvgre';
+
+export interface Network extends Meta {
+  readonly tenant: string;
+  /** Index of the logical network, 1…2^24−2, allocated once and stored; what switches know it by. */
+  readonly index: number;
+  readonly transport: Transport;
+  readonly segmentId: SegmentId;
+  readonly subnets: readonly IpPrefix[];
+  readonly mtu: number;
+  readonly unknownUnicast: 'drop' | 'flood';
+}
+
+export type Binding =
+  | { readonly switch: Dpid /** Port name or number. */; readonly port: string | number }
+  | { readonly hypervisor: string; readonly interfaceId: string };
+
+export interface Port extends Meta {
+  readonly tenant: string;
+  /** Id of the endpoint, 1…2^23−1, allocated once and stored. */
+  readonly endpoint: number;
+  /** Id of the network, within the same tenant. */
+  readonly network: string;
+  readonly mac: Mac | 'learned';
+  readonly addresses: readonly IpAddress[];
+  readonly portSecurity: boolean;
+  readonly binding: Binding | undefined;
+}
+
+export type DesiredChange =
+  | { readonly kind: 'tenant'; readonly before: Tenant | undefined; readonly after: Tenant | undefined }
+  | { readonly kind: 'network'; readonly before: Network | undefined; readonly after: Network | undefined }
+  | { readonly kind: 'port'; readonly before: Port | undefined; readonly after: Port | undefined };
+
+/** Reading side of desired state: typed objects with the indices that compilers need. Keys are `tenant/id`. */
+export interface DesiredReader {
+  readonly revision: number;
+  readonly tenants: ReadonlyMap<string, Tenant>;
+  readonly networks: ReadonlyMap<string, Network>;
+  readonly ports: ReadonlyMap<string, Port>;
+  networkByIndex(index: number): Network | undefined;
+  networksOf(tenant: string): Iterable<Network>;
+  portsOf(tenant: string): Iterable<Port>;
+  /** Ports of a network, in order of endpoint id. */
+  portsOfNetwork(tenant: string, network: string): Iterable<Port>;
+  /** Ports bound to a switch by (switch, port), in order of endpoint id. */
+  portsBoundTo(dpid: Dpid): Iterable<Port>;
+  /** Switches that ports of this network are bound to. */
+  switchesOf(tenant: string, network: string): ReadonlySet<Dpid>;
+}
