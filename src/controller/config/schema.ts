@@ -1,0 +1,112 @@
+import Type, { type Static } from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+/** HOST:PORT; an IPv6 host in brackets. Port 0 takes any free port. */
+const ENDPOINT = '^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s]+):\\d{1,5}$';
+
+const TlsSchema = Type.Object(
+  {
+    key: Type.String({ description: 'PEM file of the private key' }),
+    cert: Type.String({ description: 'PEM file of the certificate chain' }),
+    ca: Type.String({ description: 'PEM file of the authority that signs switches; others are refused' }),
+    pins: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[0-9a-f]{16}$' }), Type.String(), {
+        description: 'datapath id → SHA-256 fingerprint of the only certificate that may claim it',
+      }),
+    ),
+  },
+  strict,
+);
+
+const ListenerSchema = Type.Union([
+  Type.String({ pattern: ENDPOINT }),
+  Type.Object({ address: Type.String({ pattern: ENDPOINT }), tls: Type.Optional(TlsSchema) }, strict),
+]);
+
+const ms = (description: string, fallback: number, minimum = 1) =>
+  Type.Integer({ minimum, maximum: 86_400_000, default: fallback, description: `${description}, ms` });
+
+/** All settings. Every key has a default and a description; a key that is not here is refused. */
+export const ConfigSchema = Type.Object(
+  {
+    dataDir: Type.String({ default: './netloom-data', minLength: 1, description: 'folder of the store and keys' }),
+    openflow: Type.Object(
+      {
+        listen: Type.Array(ListenerSchema, {
+          default: ['127.0.0.1:6653'],
+          minItems: 1,
+          description: 'where switches connect; entries are HOST:PORT or {address, tls: {key, cert, ca, pins}}',
+        }),
+        handshakeMs: ms('time a switch has to complete its handshake', 10_000),
+        echoIntervalMs: ms('silence after which we ask whether the switch lives', 5_000),
+        echoTimeoutMs: ms('time it has to answer that', 5_000),
+        requestTimeoutMs: ms('time a switch has to answer a request', 10_000),
+      },
+      strict,
+    ),
+    http: Type.Object(
+      {
+        listen: Type.String({ default: '127.0.0.1:8080', pattern: ENDPOINT, description: 'REST, events and metrics' }),
+        allowRemote: Type.Boolean({
+          default: false,
+          description: 'listen beyond loopback although the API does not authenticate yet',
+        }),
+      },
+      strict,
+    ),
+    defaultNetwork: Type.Boolean({
+      default: false,
+      description: 'put every edge port that no tenant claims into one flat learned network (labs)',
+    }),
+    discovery: Type.Object(
+      {
+        intervalMs: ms('time between probes of a port', 3_000, 100),
+        holdMs: ms('time a new port is watched for a link before it may carry hosts', 500, 0),
+      },
+      strict,
+    ),
+    learning: Type.Object(
+      {
+        idleSeconds: Type.Integer({
+          minimum: 1,
+          maximum: 65_535,
+          default: 300,
+          description: 'silence after which a learned host is forgotten, s',
+        }),
+        maxHostsPerPort: Type.Integer({
+          minimum: 1,
+          maximum: 1_000_000,
+          default: 4_096,
+          description: 'learned hosts that one port may have',
+        }),
+      },
+      strict,
+    ),
+    rules: Type.Object(
+      { reconcileMs: ms('time between comparisons of a switch with what it should hold', 60_000, 1_000) },
+      strict,
+    ),
+    log: Type.Object(
+      {
+        level: Type.Union(
+          (['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const).map((level) => Type.Literal(level)),
+          { default: 'info', description: 'least level that is written' },
+        ),
+      },
+      strict,
+    ),
+    apps: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'third-party apps: package names, or paths that start with ./ or /',
+    }),
+    appSettings: Type.Record(Type.String(), Type.Unknown(), {
+      default: {},
+      description: 'settings handed to apps, by app name',
+    }),
+  },
+  strict,
+);
+
+export type Config = Static<typeof ConfigSchema>;
+export type ListenerConfig = Static<typeof ListenerSchema>;
