@@ -184,3 +184,22 @@ export function loadConfig(input: {
   }
   return { config: checked, entries };
 }
+
+/** docs/configuration.md: every setting with its variable, default and meaning. */
+export function configMarkdown(): string {
+  const rows = leaves.map(
+    ({ key, schema }) =>
+      `| \`${key}\` | \`${environmentName(key)}\` | \`${JSON.stringify(schema.default)}\` | ${schema.description ?? ''} |`,
+  );
+  return [
+    '# Settings',
+    '',
+    'A flag is stronger than the environment, that than the YAML file (`--config FILE`), that than the default. An unknown key is',
+    'an error. `netloom config print` shows each value and where it came from. Lists in the environment are separated by commas.',
+    '',
+    '| key | environment | default | meaning |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,26 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { configMarkdown } from '../src/controller/config/index.ts';
+
+/** Writes the documents that are generated from code; with `--check` it only says which are stale, and fails. */
+const documents: Readonly<Record<string, () => string | Promise<string>>> = {
+  'docs/configuration.md': configMarkdown,
+};
+
+const check = process.argv.includes('--check');
+const stale: string[] = [];
+for (const [path, make] of Object.entries(documents)) {
+  const file = join(import.meta.dirname, '..', path);
+  const wanted = await make();
+  const present = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  if (present === wanted) continue;
+  stale.push(path);
+  if (check) continue;
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, wanted);
+}
+if (check && stale.length > 0) {
+  console.error(`stale: ${stale.join(', ')}; run: npm run docs`);
+  process.exit(1);
+}
+for (const path of stale) console.log(`wrote ${path}`);
