@@ -1,1 +1,2 @@
+export * from './service-types.ts';
 export * from './types.ts';

@@ -1,1 +1,2 @@
+export * from './hints.ts';
 export * from './types.ts';
