@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+
+/** Exit codes of every command: done, refused or failed, wrong use. */
+export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** Values of the settings flags of `serve` and `config print`, by dotted key, as text. */
+export type FlagValues = Readonly<Record<string, string | undefined>>;
+
+/** The work behind each command; handed in by `main.ts`, so that this file knows words only. Each resolves to an exit code. */
+export interface Commands {
+  serve(options: { readonly file: string | undefined; readonly flags: FlagValues }): Promise<number>;
+  configPrint(options: {
+    readonly file: string | undefined;
+    readonly flags: FlagValues;
+    readonly json: boolean;
+  }): Promise<number>;
+  wireDecode(options: {
+    readonly files: readonly string[];
+    readonly protocol: string;
+    readonly jsonl: boolean;
+  }): Promise<number>;
+  simulate(options: SimulateOptions): Promise<number>;
+}
+
+/** `netloom simulate`: fake switches for trying a controller out. */
+export interface SimulateOptions {
+  readonly connect: string;
+  readonly switches: number;
+  readonly ports: number;
+  readonly seconds: number | undefined;
+}
+
+const whole = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('not a whole number');
+  return Number(text);
+};
+
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+/** Flags that are settings: option name → dotted key. */
+const SETTINGS = { data: 'dataDir', openflow: 'openflow.listen', http: 'http.listen', logLevel: 'log.level' } as const;
+
+function flagValues(options: Readonly<Record<string, unknown>>): FlagValues {
+  const flags: Record<string, string | undefined> = {};
+  for (const [option, key] of Object.entries(SETTINGS)) {
+    const value = options[option];
+    if (value !== undefined) flags[key] = String(value);
+  }
+  if (options['defaultNetwork'] === true) flags['defaultNetwork'] = 'true';
+  return flags;
+}
+
+const withSettings = (command: Command): Command =>
+  command
+    .option('--config <file>', 'YAML file of settings (see docs/configuration.md)', process.env['NETLOOM_CONFIG'])
+    .option('--data <dir>', 'folder of the store and keys')
+    .option('--openflow <host:port>', 'where switches connect; several with commas')
+    .option('--http <host:port>', 'REST, events and metrics')
+    .option('--default-network', 'put every unclaimed edge port into one flat learned network')
+    .option('--log-level <level>', 'least level that is written');
+
+/** Runs the command line; `argv` without the program's own words. Resolves to the exit code and prints usage errors. */
+export async function runCli(argv: readonly string[], commands: Commands): Promise<number> {
+  let code: number = ExitCode.ok;
+  const program = new Command('netloom')
+    .description('Network-virtualization controller for OpenFlow 1.3 fabrics and overlays')
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError('(netloom --help lists what there is)');
+
+  withSettings(program.command('serve').description('run the controller')).action(
+    async (options: Record<string, unknown>) => {
+      code = await commands.serve({ file: options['config'] as string | undefined, flags: flagValues(options) });
+    },
+  );
+
+  const config = program.command('config').description('settings');
+  withSettings(config.command('print').description('show each setting, its value and where that came from'))
+    .option('--json', 'as JSON', false)
+    .action(async (options: Record<string, unknown>) => {
+      code = await commands.configPrint({
+        file: options['config'] as string | undefined,
+        flags: flagValues(options),
+        json: options['json'] === true,
+      });
+    });
+
+  const wire = program.command('wire').description('messages as bytes');
+  wire
+    .command('decode')
+    .description('decode messages; a file holds one or several, "-" reads one hex string a line')
+    .option('--protocol <name>', 'openflow', 'openflow')
+    .option('--jsonl', 'one JSON object a file', false)
+    .argument('<files...>', 'binary files, or -')
+    .action(async (files: string[], options: { protocol: string; jsonl: boolean }) => {
+      code = await commands.wireDecode({ files, protocol: options.protocol, jsonl: options.jsonl });
+    });
+
+  program
+    .command('simulate')
+    .description('connect many simulated switches to a controller')
+    .option('--connect <host:port>', 'the controller', '127.0.0.1:6653')
+    .option('--switches <n>', 'how many', whole, 1)
+    .option('--ports <n>', 'ports of each', whole, 4)
+    .option('--seconds <n>', 'end after this long instead of at Ctrl-C', whole)
+    .action(async (options: { connect: string; switches: number; ports: number; seconds?: number }) => {
+      code = await commands.simulate({ ...options, seconds: options.seconds });
+    });
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  }
+  return code;
+}
