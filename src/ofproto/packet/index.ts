@@ -1,0 +1,2 @@
+export * from './ethernet.ts';
+export * from './lldp.ts';
