@@ -1,0 +1,6 @@
+/** The controller's door: what apps and programs that embed Netloom build on. */
+export * from './core/app.ts';
+export * from './kernel/index.ts';
+export * from './model/index.ts';
+export * from './observed/index.ts';
+export * from './rules/index.ts';
