@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 // One DataView per ArrayBuffer is enough, and messages come in runs from the same one. `Buffer.readBigUInt64BE` costs
 // 2.5 times as much as `DataView.getBigUint64`, so every 64-bit access goes through here.
 let viewOf: ArrayBufferLike = new ArrayBuffer(0);
-let view: DataView = new DataView(viewOf);
+let view: DataView<ArrayBufferLike> = new DataView(viewOf);
 
 function viewFor(bytes: Uint8Array): DataView {
   if (bytes.buffer !== viewOf) {

@@ -1,0 +1,11 @@
+/** OpenFlow 1.3 in bytes: the door of this room. Knows no sockets, clock or tenants. */
+export * from './bytes.ts';
+export * from './constants.ts';
+export * from './error-codes.ts';
+export * from './errors.ts';
+export * from './framer.ts';
+export * from './match.ts';
+export * from './oxm.ts';
+export * from './oxm-fields.ts';
+export * from './struct.ts';
+export * from './tlv.ts';
