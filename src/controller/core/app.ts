@@ -54,6 +54,8 @@ export interface SwitchPort {
 }
 
 export interface AppContext {
+  /** Number of this app in cookies; the `app` of its owners. */
+  readonly id: number;
   readonly log: Logger;
   readonly clock: Clock;
   readonly metrics: MetricSink;
