@@ -1,11 +1,17 @@
 /** OpenFlow 1.3 in bytes: the door of this room. Knows no sockets, clock or tenants. */
+export * from './action-structs.ts';
+export * from './actions.ts';
 export * from './bytes.ts';
 export * from './constants.ts';
 export * from './error-codes.ts';
 export * from './errors.ts';
 export * from './framer.ts';
+export * from './instructions.ts';
+export * from './learn-spec.ts';
 export * from './match.ts';
+export * from './nicira-actions.ts';
 export * from './oxm.ts';
 export * from './oxm-fields.ts';
 export * from './struct.ts';
 export * from './tlv.ts';
+export * from './writer.ts';

@@ -150,7 +150,7 @@ export function decodeOxm(bytes: Uint8Array, at: number, end: number): OxmEntry 
     return from - at === headerSize ? { ...entry, ...rest } : { ...entry, experimenter: get32(bytes, at + 4), ...rest };
   }
   const size = hasMask ? length / 2 : length;
-  if (spec.bytes === 0 ? !Number.isInteger(size) || size < 1 : size !== spec.bytes)
+  if (spec.bytes === 0 ? !Number.isInteger(size) : size !== spec.bytes)
     throw new WireError('oxm', spec.name, at + 3, `takes ${length} bytes, ${spec.bytes} wanted`, {
       reply: badMatchLength,
     });
