@@ -12,6 +12,7 @@ export * from './match.ts';
 export * from './nicira-actions.ts';
 export * from './oxm.ts';
 export * from './oxm-fields.ts';
+export * from './packet/index.ts';
 export * from './struct.ts';
 export * from './tlv.ts';
 export * from './writer.ts';
