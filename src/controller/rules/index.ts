@@ -1,1 +1,22 @@
+/** Rules: the declared pipeline, rules by name, and the book that brings switches to what is wanted. */
+export * from './cookie.ts';
+export * from './describe.ts';
+export * from './groups.ts';
+export * from './ids.ts';
+export type { StateSlot, Table } from './pipeline.ts';
+export {
+  definePipeline,
+  defineState,
+  metadata,
+  pipeline,
+  pipelineMarkdown,
+  reg,
+  state,
+  tableId,
+  tableName,
+  tables,
+} from './pipeline.ts';
+export * from './priority.ts';
+export { type MatchValue, type RuleSpec, rule } from './rule.ts';
+export * from './steps.ts';
 export * from './types.ts';

@@ -41,6 +41,8 @@ export interface GroupRule {
   readonly type: number;
   /** Bucket list as on the wire. */
   readonly buckets: Buffer;
+  /** Ids of the groups that the buckets hand packets to. */
+  readonly refs: readonly number[];
   readonly key: string;
 }
 

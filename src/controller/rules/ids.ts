@@ -1,0 +1,33 @@
+/** Group ids by use. Ids outside these ranges belong to others and are left alone. */
+export const GroupId = {
+  /** Towards the switch of this index. */
+  hop: (switchIndex: number): number => 0x10000000 + switchIndex,
+  /** Broadcast of a network. */
+  broadcast: (network: number): number => 0x20000000 + network,
+  /** IPv4 multicast of a network. */
+  multicast4: (network: number): number => 0x30000000 + network,
+  /** IPv6 multicast of a network. */
+  multicast6: (network: number): number => 0x40000000 + network,
+  /** Local member ports of a network. */
+  local: (network: number): number => 0x50000000 + network,
+} as const;
+
+/** Meter ids by use. Ids outside these ranges belong to others and are left alone. */
+export const MeterId = {
+  /** Probes that arrive on link and pending ports. */
+  probe: 1,
+  /** Probes (or what looks like them) that arrive on edge ports. */
+  edgeProbe: 2,
+  /** Unknown senders shown to the controller. */
+  learn: 3,
+  /** What a tenant may show to the controller; tenant index 0…65535. */
+  tenantPunt: (tenant: number): number => 0x10000 + tenant,
+  /** What a tenant's ports may send; tenant index 0…65535. */
+  tenantBandwidth: (tenant: number): number => 0x20000 + tenant,
+} as const;
+
+/** True for group ids that we give out. */
+export const isOurGroup = (id: number): boolean => id >= 0x10000000 && id < 0x60000000;
+
+/** True for meter ids that we give out. */
+export const isOurMeter = (id: number): boolean => (id >= 1 && id < 0x100) || (id >= 0x10000 && id < 0x30000);
