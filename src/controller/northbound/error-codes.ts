@@ -13,7 +13,8 @@ export const errorCodes = {
   NL_INVALID: {
     status: 400,
     title: 'The request is not valid',
-    meaning: 'A field, parameter or header is missing, unknown or has a wrong value; `errors` names each with a pointer.',
+    meaning:
+      'A field, parameter or header is missing, unknown or has a wrong value; `errors` names each with a pointer.',
   },
   NL_MALFORMED: {
     status: 400,
@@ -35,11 +36,6 @@ export const errorCodes = {
     title: 'The path does not take this method',
     meaning: 'The header `Allow` lists the methods that it takes.',
   },
-  NL_EXISTS: {
-    status: 412,
-    title: 'The object exists already',
-    meaning: 'The request said `If-None-Match: *`, create only.',
-  },
   NL_CONFLICT: {
     status: 409,
     title: 'Somebody else was faster',
@@ -50,10 +46,16 @@ export const errorCodes = {
     title: 'The object is in use',
     meaning: '`users` lists the paths of the objects that use it; `?cascade=true` deletes them too.',
   },
-  NL_PRECONDITION_FAILED: {
+  NL_QUOTA: {
+    status: 409,
+    title: 'The quota of the tenant is used up',
+    meaning: 'The change would exceed a limit in `quota` of the tenant; nothing was stored.',
+  },
+  NL_PRECONDITION: {
     status: 412,
-    title: 'The object has another revision',
-    meaning: 'The revision given in `If-Match` is not the one that is stored. Read again and decide.',
+    title: 'The object is not as the request expects it',
+    meaning:
+      'The revision in `If-Match` is not the one that is stored (read again and decide), or `If-None-Match: *` met an object.',
   },
   NL_TOO_LARGE: {
     status: 413,
@@ -69,7 +71,8 @@ export const errorCodes = {
   NL_MISDIRECTED: {
     status: 421,
     title: 'The request is meant for another host',
-    meaning: 'While the API is open on loopback only, it answers to addresses and `localhost`, so that a web page cannot reach it.',
+    meaning:
+      'While the API is open on loopback only, it answers to addresses and `localhost`, so that a web page cannot reach it.',
   },
   NL_RATE_LIMITED: {
     status: 429,
@@ -90,7 +93,8 @@ export const errorCodes = {
   NL_SWITCH_ERROR: {
     status: 502,
     title: 'A switch refused',
-    meaning: 'The switch answered with an OpenFlow error; its type, code and rule are in the message and in the status.',
+    meaning:
+      'The switch answered with an OpenFlow error; its type, code and rule are in the message and in the status.',
   },
   NL_OVERLOADED: {
     status: 503,
@@ -110,7 +114,8 @@ export const errorCodes = {
   NL_TIMEOUT: {
     status: 504,
     title: 'It did not happen in time',
-    meaning: 'A switch did not answer, or did not confirm within `timeout`; the change is stored, `status` tells how far it is.',
+    meaning:
+      'A switch did not answer, or did not confirm within `timeout`; the change is stored, `status` tells how far it is.',
   },
   NL_REQUEST_TIMEOUT: {
     status: 408,

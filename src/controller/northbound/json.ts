@@ -111,7 +111,8 @@ function findDuplicate(text: string): (string | number)[] | undefined {
  */
 export function parseBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return undefined;
-  if (!isUtf8(bytes)) throw refusal('NL_MALFORMED', 'the body is not UTF-8', [{ pointer: '', message: 'is not UTF-8' }]);
+  if (!isUtf8(bytes))
+    throw refusal('NL_MALFORMED', 'the body is not UTF-8', [{ pointer: '', message: 'is not UTF-8' }]);
   const text = bytes.toString('utf8');
   let value: unknown;
   try {

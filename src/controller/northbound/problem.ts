@@ -92,12 +92,7 @@ function build(
  */
 export function toProblem(error: unknown): Problem {
   if (error instanceof RequestError) {
-    // `status` among the details (how far a change got, 504) is an object; it goes out as `objectStatus`.
-    const { status, ...details } = error.details;
-    return build(error.code, error.status, error.message, error.errors, {
-      ...details,
-      ...(typeof status === 'object' ? { objectStatus: status } : {}),
-    });
+    return build(error.code, error.status, error.message, error.errors, error.details);
   }
   if (error instanceof ConflictError) return build(error.code, 409, error.message);
   if (error instanceof StoreError) return build(error.code, 503, error.message);
@@ -109,7 +104,7 @@ export function toProblem(error: unknown): Problem {
     const { code, statusCode } = error as Error & { readonly code?: unknown; readonly statusCode?: unknown };
     const named = typeof code === 'string' && Object.hasOwn(frameworkCodes, code) ? frameworkCodes[code] : undefined;
     const known = named ?? (typeof statusCode === 'number' ? byStatus[statusCode] : undefined);
-    if (known) return build(known, errorCodes[known].status, error.message);
+    if (known) return build(known, errorCodes[known].status ?? 500, error.message);
     if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
       return build('NL_INVALID', statusCode, error.message);
     }

@@ -10,7 +10,10 @@ const bad = (name: string, message: string) =>
 export function checkNames(query: RawQuery, known: ReadonlySet<string>): void {
   for (const name in query) {
     if (!known.has(name)) {
-      throw bad(name.slice(0, 64), known.size === 0 ? 'no parameters here' : `unknown; known are ${[...known].join(', ')}`);
+      throw bad(
+        name.slice(0, 64),
+        known.size === 0 ? 'no parameters here' : `unknown; known are ${[...known].join(', ')}`,
+      );
     }
   }
 }

@@ -45,7 +45,12 @@ export class PulledGauge extends Gauge {
   readonly #read: () => MetricValue<string>[];
 
   constructor(declaration: MetricDeclaration, onFailure: CollectFailure) {
-    super({ name: declaration.name, help: declaration.help, labelNames: [...(declaration.labels ?? [])], registers: [] });
+    super({
+      name: declaration.name,
+      help: declaration.help,
+      labelNames: [...(declaration.labels ?? [])],
+      registers: [],
+    });
     this.#read = () => read(declaration, onFailure);
   }
 
@@ -59,7 +64,12 @@ export class PulledCounter extends Counter {
   readonly #read: () => MetricValue<string>[];
 
   constructor(declaration: MetricDeclaration, onFailure: CollectFailure) {
-    super({ name: declaration.name, help: declaration.help, labelNames: [...(declaration.labels ?? [])], registers: [] });
+    super({
+      name: declaration.name,
+      help: declaration.help,
+      labelNames: [...(declaration.labels ?? [])],
+      registers: [],
+    });
     this.#read = () => read(declaration, onFailure);
   }
 

@@ -1,5 +1,11 @@
 import { collectDefaultMetrics, Histogram as PromHistogram, Registry } from 'prom-client';
-import { InvariantError, type Histogram, type Logger, type MetricDeclaration, type MetricSink } from '../kernel/index.ts';
+import {
+  type Histogram,
+  InvariantError,
+  type Logger,
+  type MetricDeclaration,
+  type MetricSink,
+} from '../kernel/index.ts';
 import { checkMetricName } from './naming.ts';
 import { PulledCounter, PulledGauge } from './pulled.ts';
 

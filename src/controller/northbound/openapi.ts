@@ -1,0 +1,100 @@
+import type { FastifySchema } from 'fastify';
+import Type, { type TSchema } from 'typebox';
+import { type ErrorCode, errorCodes, type KnownErrorCode } from './error-codes.ts';
+import type { ParameterSpec, RouteSpec, StreamSpec } from './route.ts';
+import * as schemas from './schemas.ts';
+
+/** Named schemas of the document; routes refer to them by `Type.Ref(name)`. */
+export const sharedSchemas: Readonly<Record<string, TSchema>> = {
+  Problem: schemas.ProblemSchema,
+  Tenant: schemas.objects.tenant,
+  Network: schemas.objects.network,
+  Port: schemas.objects.port,
+  Switch: schemas.SwitchSchema,
+  SwitchPort: schemas.SwitchPortSchema,
+  Link: schemas.LinkSchema,
+  Host: schemas.HostSchema,
+  Topology: schemas.TopologySchema,
+  Flow: schemas.FlowSchema,
+  Group: schemas.GroupSchema,
+  Meter: schemas.MeterSchema,
+  Diff: schemas.DiffSchema,
+};
+
+export const tags = [
+  { name: 'tenants', description: 'Owners of networks and ports, with quotas' },
+  { name: 'networks', description: 'Logical layer-2 segments' },
+  { name: 'ports', description: 'Attachments of hosts and VMs' },
+  { name: 'bulk', description: 'Many writes in one request' },
+  { name: 'switches', description: 'What one switch holds, and why' },
+  { name: 'observed', description: 'What the network looks like' },
+  { name: 'events', description: 'What happens' },
+  { name: 'operations', description: 'Health, readiness, metrics' },
+];
+
+const properties = (specs: Readonly<Record<string, ParameterSpec>>): Record<string, TSchema> =>
+  Object.fromEntries(
+    Object.entries(specs).map(([name, { schema, description }]) => [name, { ...schema, description } as TSchema]),
+  );
+
+const optional = (specs: Readonly<Record<string, ParameterSpec>> | undefined): object | undefined =>
+  specs && { type: 'object', properties: properties(specs) };
+
+/** Refusals that any route can give. */
+function commonErrors(spec: Omit<RouteSpec, 'handle'>): KnownErrorCode[] {
+  const common: KnownErrorCode[] = ['NL_INVALID', 'NL_METHOD_NOT_ALLOWED', 'NL_MISDIRECTED', 'NL_INTERNAL'];
+  if (spec.body) common.push('NL_MALFORMED', 'NL_UNSAFE_NUMBER', 'NL_TOO_LARGE', 'NL_MEDIA_TYPE');
+  return common;
+}
+
+const example = (code: KnownErrorCode, { status, title, meaning }: ErrorCode): object => ({
+  summary: title,
+  value: {
+    type: `urn:netloom:problem:${code}`,
+    title,
+    status,
+    code,
+    detail: meaning,
+    ...(status === 400 ? { errors: [{ pointer: '/mac', message: 'what was wrong there' }] } : {}),
+  },
+});
+
+/** What the document says of a route, in the framework's form. Nothing of it is executed: handlers check requests. */
+export function fastifySchema(spec: RouteSpec | StreamSpec): FastifySchema {
+  const response: Record<string, object> = {};
+  for (const [status, { description, schema, type = 'application/json' }] of Object.entries(spec.replies)) {
+    response[status] = schema ? { description, content: { [type]: { schema } } } : { description, type: 'null' };
+  }
+  const byStatus = new Map<number, KnownErrorCode[]>();
+  for (const code of new Set([...(spec.errors ?? []), ...commonErrors(spec)])) {
+    const { status } = errorCodes[code] as ErrorCode;
+    if (status !== undefined) byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  for (const [status, codes] of byStatus) {
+    if (response[status]) continue;
+    response[status] = {
+      description: codes.map((code) => `\`${code}\`: ${errorCodes[code].title}`).join('; '),
+      content: {
+        'application/problem+json': {
+          schema: Type.Ref('Problem'),
+          examples: Object.fromEntries(codes.map((code) => [code, example(code, errorCodes[code])])),
+        },
+      },
+    };
+  }
+  const params = optional(spec.params);
+  const query = optional(spec.query);
+  const headers = optional(spec.headers);
+  return {
+    operationId: spec.operationId,
+    tags: [spec.tag],
+    summary: spec.summary,
+    ...(spec.description === undefined ? {} : { description: spec.description }),
+    ...(params ? { params: { ...params, required: Object.keys(spec.params ?? {}) } } : {}),
+    ...(query ? { querystring: query } : {}),
+    ...(headers ? { headers } : {}),
+    ...(spec.body ? { body: spec.body } : {}),
+    ...(spec.method === 'PATCH' ? { consumes: ['application/merge-patch+json', 'application/json'] } : {}),
+    response,
+  };
+}

@@ -1,0 +1,274 @@
+import Type, { type TSchema } from 'typebox';
+import type { ParameterSpec } from './route.ts';
+
+/**
+ * Schemas of what we answer, for the OpenAPI document. Those of what users write are the model's; these say what comes back,
+ * and a test holds real replies against them.
+ */
+const text = (description: string, example?: string) =>
+  Type.String({ description, ...(example === undefined ? {} : { examples: [example] }) });
+const count = (description: string, example?: number) =>
+  Type.Integer({ description, ...(example === undefined ? {} : { examples: [example] }) });
+const time = (description: string) => Type.String({ format: 'date-time', description });
+const counter = (description: string) =>
+  Type.String({ pattern: '^\\d+$', description, examples: ['9007199254740993'] });
+const dpid = (description: string) =>
+  Type.String({ pattern: '^[0-9a-f]{16}$', description, examples: ['0000000000000001'] });
+
+export const idPattern = '^[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$';
+
+const Condition = Type.Object({
+  type: text('What it is about', 'Ready'),
+  status: Type.Union([Type.Literal('True'), Type.Literal('False'), Type.Literal('Unknown')]),
+  reason: text('One word for programs', 'Confirmed'),
+  message: text('A sentence for people'),
+  since: time('Since when'),
+});
+
+export const StatusSchema = Type.Object(
+  {
+    conditions: Type.Optional(Type.Array(Condition)),
+    observedRevision: Type.Optional(count('Newest revision of the object that every switch concerned has confirmed')),
+  },
+  { description: 'How far the network is with the object. Written by the controller.' },
+);
+
+const meta = {
+  id: Type.String({ pattern: idPattern }),
+  revision: count('Revision of the last change; also the ETag', 42),
+  createdAt: time('When it was created'),
+  updatedAt: time('When it was last changed'),
+  status: StatusSchema,
+};
+
+const QuotaSchema = Type.Object(
+  {
+    networks: Type.Optional(count('Networks that the tenant may have', 10)),
+    ports: Type.Optional(count('Ports that the tenant may have', 1_000)),
+    flows: Type.Optional(count('Flows over all switches', 20_000)),
+    packetInRate: Type.Optional(count('Packets per second that each switch may send to the controller', 100)),
+    bandwidthKbps: Type.Optional(count('kbit/s that its ports may send, per switch', 100_000)),
+  },
+  { description: 'Limits; an absent one is unlimited' },
+);
+
+const BindingSchema = Type.Union(
+  [
+    Type.Object({ switch: dpid('Datapath id'), port: Type.Union([Type.String(), Type.Integer()]) }),
+    Type.Object({ hypervisor: Type.String(), interfaceId: Type.String() }),
+  ],
+  { description: 'Where it is attached: a port (name or number) of a switch, or an interface of a hypervisor' },
+);
+
+const tenantFields = {
+  description: Type.Optional(text('Free text', 'Accounting')),
+  quota: Type.Optional(QuotaSchema),
+};
+
+const networkFields = {
+  transport: Type.Optional(
+    Type.Union([Type.Literal('fabric'), Type.Literal('vxlan'), Type.Literal('nvgre')], {
+      description: 'How frames travel between switches',
+    }),
+  ),
+  segmentId: Type.Optional(Type.Integer({ minimum: 1, maximum: 16_777_215, description: 'Allocated when absent' })),
+  subnets: Type.Optional(Type.Array(Type.String(), { examples: [['10.0.0.0/24', 'fd00:1::/64']] })),
+  mtu: Type.Optional(count('Largest packet', 1_500)),
+  unknownUnicast: Type.Optional(Type.Union([Type.Literal('drop'), Type.Literal('flood')])),
+};
+
+const portFields = {
+  network: text('Network of the same tenant', 'blue'),
+  mac: Type.Optional(text('MAC address, or "learned"', '02:00:00:00:00:01')),
+  addresses: Type.Optional(Type.Array(Type.String(), { examples: [['10.0.0.1']] })),
+  portSecurity: Type.Optional(Type.Boolean({ description: 'Only the declared MAC and addresses may send' })),
+  binding: Type.Optional(BindingSchema),
+};
+
+const strict = { additionalProperties: false } as const;
+
+/** What users write, by kind. */
+export const bodies = {
+  tenant: Type.Object(tenantFields, { ...strict, examples: [{ description: 'Accounting', quota: { networks: 10 } }] }),
+  network: Type.Object(networkFields, { ...strict, examples: [{ subnets: ['10.0.0.0/24'], unknownUnicast: 'drop' }] }),
+  port: Type.Object(portFields, {
+    ...strict,
+    examples: [
+      {
+        network: 'blue',
+        mac: '02:00:00:00:00:01',
+        addresses: ['10.0.0.1'],
+        binding: { switch: '0000000000000001', port: 's1-eth1' },
+      },
+    ],
+  }),
+};
+
+/** What comes back, by kind. */
+export const objects = {
+  tenant: Type.Object({ ...meta, ...tenantFields }),
+  network: Type.Object({ ...meta, ...networkFields }),
+  port: Type.Object({ ...meta, ...portFields }),
+};
+
+export const ProblemSchema = Type.Object(
+  {
+    type: text('Names the code', 'urn:netloom:problem:NL_INVALID'),
+    title: text('Short text, the same for every occurrence'),
+    status: count('HTTP status', 400),
+    code: text('Stable code, see docs/errors.md', 'NL_INVALID'),
+    detail: text('What was wrong'),
+    instance: Type.Optional(text('Path of the request')),
+    requestId: Type.Optional(text('Id of the request in the log')),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: text('JSON pointer into the body, `?name`, or the name of a header', '/mac'),
+          message: text('What was wrong there'),
+        }),
+      ),
+    ),
+  },
+  { description: 'Problem document, RFC 9457' },
+);
+
+/** A page of items. */
+export const pageSchema = (item: TSchema) =>
+  Type.Object({
+    items: Type.Array(item),
+    nextCursor: Type.Optional(text('Give it back as `?cursor=`; absent on the last page')),
+    revision: count('Revision that the page shows; a place to resume /v1/events from'),
+  });
+
+export const DryRunSchema = Type.Object(
+  {
+    changes: Type.Array(Type.Object({ switch: dpid('Datapath id') }), {
+      description: 'Per switch, what would be added, modified and deleted',
+    }),
+  },
+  { description: 'What the write would do. Nothing was done.' },
+);
+
+export const SwitchSchema = Type.Object({
+  id: dpid('Datapath id'),
+  index: count('Positional number in the fabric'),
+  connected: Type.Boolean(),
+  remote: text('Peer address; empty when disconnected'),
+  since: time('Connected or disconnected since'),
+  manufacturer: Type.String(),
+  hardware: Type.String(),
+  software: Type.String(),
+  nicira: Type.Boolean({ description: "Speaks Open vSwitch's extensions" }),
+  ports: count('Number of ports'),
+});
+
+export const SwitchPortSchema = Type.Object({
+  no: count('Port number'),
+  name: Type.String(),
+  mac: Type.String(),
+  up: Type.Boolean(),
+  currentSpeed: count('kbit/s; 0 when unknown'),
+  role: Type.Union([Type.Literal('pending'), Type.Literal('edge'), Type.Literal('link'), Type.Literal('local')]),
+});
+
+const EndSchema = Type.Object({ switch: dpid('Datapath id'), port: count('Port number') });
+
+export const LinkSchema = Type.Object({
+  from: EndSchema,
+  to: EndSchema,
+  since: time('Found at'),
+  presumed: Type.Boolean({ description: 'Known from the last run and not proven yet' }),
+});
+
+export const HostSchema = Type.Object({
+  network: text('Path of the network, or `default`'),
+  mac: Type.String(),
+  switch: dpid('Datapath id'),
+  port: count('Port number'),
+  addresses: Type.Array(Type.String()),
+  firstSeen: time('First seen'),
+  lastSeen: time('Last seen'),
+});
+
+export const TopologySchema = Type.Object({
+  switches: Type.Array(SwitchSchema),
+  links: Type.Array(LinkSchema),
+  revision: count('Observed revision'),
+});
+
+const OwnerSchema = Type.Object({
+  app: Type.String(),
+  key: text('Readable and unique', 'tenants/port/acme/web-1'),
+  object: Type.Optional(text('REST path of the object that explains the rule', '/v1/tenants/acme/ports/web-1')),
+});
+
+export const FlowSchema = Type.Object({
+  table: text('Table by name', 'classify'),
+  tableId: Type.Integer(),
+  priority: Type.Integer(),
+  match: Type.Record(Type.String(), Type.Unknown(), { description: 'Fields by name' }),
+  matchText: text('As `ovs-ofctl dump-flows` writes it'),
+  actionsText: text('As `ovs-ofctl dump-flows` writes it'),
+  cookie: Type.String({ pattern: '^0x[0-9a-f]{16}$' }),
+  idleTimeout: count('s'),
+  hardTimeout: count('s'),
+  durationSeconds: count('Age, s'),
+  packets: counter('Packets'),
+  bytes: counter('Bytes'),
+  owner: Type.Optional(OwnerSchema),
+  reason: text('Why it is there'),
+});
+
+export const GroupSchema = Type.Object({
+  id: Type.Integer(),
+  type: Type.String(),
+  bucketsText: Type.Array(Type.String()),
+  packets: counter('Packets'),
+  bytes: counter('Bytes'),
+  owner: Type.Optional(OwnerSchema),
+});
+
+export const MeterSchema = Type.Object({
+  id: Type.Integer(),
+  flags: Type.Array(Type.String()),
+  bandsText: Type.Array(Type.String()),
+  packets: counter('Packets'),
+  bytes: counter('Bytes'),
+  owner: Type.Optional(OwnerSchema),
+});
+
+export const DiffSchema = Type.Object({
+  switch: dpid('Datapath id'),
+  inSync: Type.Boolean(),
+  differences: Type.Array(
+    Type.Object({
+      kind: Type.String(),
+      change: Type.String(),
+      wanted: Type.Optional(Type.String()),
+      present: Type.Optional(Type.String()),
+      owner: Type.Optional(OwnerSchema),
+    }),
+  ),
+  foreign: count('Flows on the switch that are not ours'),
+});
+
+/** Parameters that several routes share. */
+export const parameters = {
+  tenant: { description: 'Id of the tenant', schema: Type.String({ pattern: idPattern, examples: ['acme'] }) },
+  id: { description: 'Id of the object', schema: Type.String({ pattern: idPattern, examples: ['web-1'] }) },
+  dpid: { description: 'Datapath id, 16 hex digits', schema: dpid('Datapath id') },
+  limit: {
+    description: 'Items on a page',
+    schema: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
+  },
+  cursor: { description: '`nextCursor` of the page before', schema: Type.String() },
+  dryRun: { description: 'Check and plan, do nothing', schema: Type.Boolean({ default: false }) },
+  cascade: { description: 'Delete the users of the object too', schema: Type.Boolean({ default: false }) },
+  wait: { description: 'Answer after the switches have confirmed', schema: Type.Literal('ready') },
+  timeout: {
+    description: 'How long to wait, up to 120s; 504 after that',
+    schema: Type.String({ default: '10s', examples: ['500ms', '10s', '1m'] }),
+  },
+  ifMatch: { description: 'Revision that the object must have (`"17"`), or `*`: it must exist', schema: Type.String() },
+  ifNoneMatch: { description: '`*`: the object must not exist', schema: Type.String() },
+} as const satisfies Record<string, ParameterSpec>;
