@@ -1,3 +1,5 @@
+import type { StoreError } from '../kernel/index.ts';
+
 /** One stored value and its history. Revisions are safe integers, one line for the whole store. */
 export interface KeyValue {
   readonly key: string;
@@ -46,15 +48,40 @@ export interface Watch {
   close(): void;
 }
 
+export interface TxnOptions {
+  /**
+   * May be lost when the machine loses power within some seconds (never half of it, and never when only the process dies).
+   * For what can be found again. A durable transaction after it makes it durable too.
+   */
+  readonly relaxed?: boolean;
+}
+
+/** Why a store refused; in `details.reason` of StoreError. */
+export type StoreReason =
+  | 'full'
+  | 'locked'
+  | 'corrupt'
+  | 'readonly'
+  | 'io'
+  | 'closed'
+  | 'compacted'
+  | 'schema'
+  | 'lease'
+  | 'exhausted'
+  | 'busy'
+  | 'invalid';
+
 /** Shaped like etcd. All methods reject with StoreError when the store cannot do it. */
 export interface Store {
   /** Newest committed revision. */
   readonly revision: number;
+  /** Why the last write failed, when none has succeeded since; for readiness. Reads may still work. */
+  readonly problem: StoreError | undefined;
   get(key: string): Promise<KeyValue | undefined>;
   /** Keys with the prefix, in byte order, after `after` when given. */
   range(query: { readonly prefix: string; readonly after?: string; readonly limit?: number }): Promise<RangeResult>;
-  /** All or nothing; durable when it resolves. Values equal to what is there are no change. */
-  txn(compare: readonly Compare[], success: readonly StoreOp[]): Promise<TxnResult>;
+  /** All or nothing; durable when it resolves. Values equal to what is there are no change. A key may occur in one op only. */
+  txn(compare: readonly Compare[], success: readonly StoreOp[], options?: TxnOptions): Promise<TxnResult>;
   /**
    * Events of keys with the prefix from `fromRevision` on (default: after the newest), in order, none twice, after they are
    * durable. Rejects with StoreError `compacted` when that history is gone.
