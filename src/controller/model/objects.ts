@@ -1,0 +1,285 @@
+import {
+  type FieldProblem,
+  formatIp,
+  formatMac,
+  formatPrefix,
+  type IpAddress,
+  type IpPrefix,
+  isGroupMac,
+  type Mac,
+  parseDpid,
+  parseIp,
+  parseMac,
+  parsePrefix,
+  prefixContains,
+  type SegmentId,
+} from '../kernel/index.ts';
+import { invalid, isObject, jsonObject } from './json.ts';
+import { type Bodies, checkShape, type NetworkBody, type PortBody, type TenantBody, withoutOurs } from './schema.ts';
+import type { JsonObject, ObjectIds, ObjectKind } from './service-types.ts';
+import type { Binding, Network, Port, Quota, Tenant, Transport } from './types.ts';
+
+export interface TenantSpec {
+  readonly description: string;
+  readonly quota: Quota;
+}
+
+export interface NetworkSpec {
+  readonly transport: Transport;
+  /** Undefined: keep the one it has, or allocate. */
+  readonly segmentId: SegmentId | undefined;
+  readonly subnets: readonly IpPrefix[];
+  readonly mtu: number;
+  readonly unknownUnicast: 'drop' | 'flood';
+}
+
+export interface PortSpec {
+  readonly network: string;
+  readonly mac: Mac | 'learned';
+  readonly addresses: readonly IpAddress[];
+  readonly portSecurity: boolean;
+  readonly binding: Binding | undefined;
+}
+
+/** What one writes, checked and in typed form. */
+export interface Specs {
+  tenant: TenantSpec;
+  network: NetworkSpec;
+  port: PortSpec;
+}
+
+export interface Objects {
+  tenant: Tenant;
+  network: Network;
+  port: Port;
+}
+
+/** What carries the overlays. */
+export interface Underlay {
+  /** MTU of the network between the hypervisors and of the fabric's links. */
+  readonly mtu: number;
+  /** Address family of the tunnels' outer header. */
+  readonly family: 4 | 6;
+}
+
+/** Bytes that a transport adds to a frame: outer Ethernet (14) stays out of the MTU, the inner one does not. */
+const OVERHEAD: Readonly<Record<Transport, Readonly<Record<4 | 6, number>>>> = {
+  fabric: { 4: 0, 6: 0 },
+  // inner Ethernet 14 + VXLAN 8 + UDP 8 + IP (RFC 7348 §5)
+  vxlan: { 4: 50, 6: 70 },
+  // inner Ethernet 14 + GRE with key 8 + IP (RFC 7637 §3.2)
+  nvgre: { 4: 42, 6: 62 },
+};
+
+/** Largest MTU of a network of this transport, which is also its default. */
+export const largestMtu = (transport: Transport, underlay: Underlay): number =>
+  underlay.mtu - OVERHEAD[transport][underlay.family];
+
+/** Path of an object in the API; names it in messages, too. */
+export function restPath(kind: ObjectKind, ids: ObjectIds): string {
+  const tenant = `/v1/tenants/${ids.tenant}`;
+  return kind === 'tenant' ? tenant : `${tenant}/${kind}s/${ids.id}`;
+}
+
+/** Names an object by itself. */
+export const idsOf = (object: Tenant | Network | Port): ObjectIds =>
+  'tenant' in object ? { tenant: object.tenant, id: object.id } : { tenant: object.id };
+
+/**
+ * The typed form of a body. Throws RequestError 400 with every problem. `underlay` bounds the MTU; without it (for what is
+ * stored already) any is taken.
+ */
+export function readSpec<K extends ObjectKind>(kind: K, body: unknown, underlay: Underlay | undefined): Specs[K] {
+  const shape = checkShape(kind, withoutOurs(body));
+  if ('problems' in shape) throw invalid(shape.problems);
+  const problems: FieldProblem[] = [];
+  const spec = READERS[kind](shape.body, problems, underlay);
+  if (problems.length > 0) throw invalid(problems);
+  return spec;
+}
+
+type Readers = {
+  readonly [K in ObjectKind]: (body: Bodies[K], problems: FieldProblem[], underlay: Underlay | undefined) => Specs[K];
+};
+
+const READERS: Readers = { tenant: readTenant, network: readNetwork, port: readPort };
+
+function readTenant(body: TenantBody): TenantSpec {
+  return { description: body.description ?? '', quota: body.quota ?? {} };
+}
+
+function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Underlay | undefined): NetworkSpec {
+  const transport = body.transport ?? 'fabric';
+  const subnets: IpPrefix[] = [];
+  (body.subnets ?? []).forEach((text, i) => {
+    const pointer = `/subnets/${i}`;
+    const prefix = parsePrefix(text);
+    if ('problem' in prefix) {
+      problems.push({ pointer, message: prefix.problem });
+      return;
+    }
+    const other = subnets.find((known) => prefixContains(known, prefix) || prefixContains(prefix, known));
+    if (other) problems.push({ pointer, message: `overlaps ${formatPrefix(other)}` });
+    subnets.push(prefix);
+  });
+  const largest = underlay ? largestMtu(transport, underlay) : 65_535;
+  const mtu = body.mtu ?? largest;
+  if (mtu > largest) {
+    problems.push({
+      pointer: '/mtu',
+      message: `${transport} leaves at most ${largest} of the underlay's ${underlay?.mtu} bytes over IPv${underlay?.family}`,
+    });
+  } else if (mtu < 1280 && subnets.some((subnet) => subnet.family === 6)) {
+    problems.push({ pointer: '/mtu', message: 'IPv6 needs at least 1280 (RFC 8200 §5)' });
+  }
+  return {
+    transport,
+    segmentId: body.segmentId as SegmentId | undefined,
+    subnets,
+    mtu,
+    unknownUnicast: body.unknownUnicast ?? 'drop',
+  };
+}
+
+function readPort(body: PortBody, problems: FieldProblem[]): PortSpec {
+  const mac = readMac(body.mac, problems);
+  const addresses = readAddresses(body.addresses ?? [], problems);
+  if (mac === 'learned') {
+    if (addresses.length > 0) problems.push({ pointer: '/addresses', message: 'a learned port declares no addresses' });
+    if (body.portSecurity === true) {
+      problems.push({ pointer: '/portSecurity', message: 'a learned port has nothing to hold its sender to' });
+    }
+  }
+  return {
+    network: body.network,
+    mac,
+    addresses,
+    portSecurity: body.portSecurity ?? mac !== 'learned',
+    binding: body.binding && readBinding(body.binding),
+  };
+}
+
+function readMac(text: string, problems: FieldProblem[]): Mac | 'learned' {
+  if (text === 'learned') return text;
+  const mac = parseMac(text);
+  const pointer = '/mac';
+  if (mac === undefined) problems.push({ pointer, message: 'must be a MAC such as 02:00:00:00:00:01, or "learned"' });
+  else if (isGroupMac(mac)) problems.push({ pointer, message: 'is a group address; a port has an individual one' });
+  else if (mac === 0) problems.push({ pointer, message: 'the zero address names nobody' });
+  return mac ?? 'learned';
+}
+
+/** Addresses that no port can have, by what they are. */
+function unusable({ family, value }: IpAddress): string | undefined {
+  if (family === 4) {
+    if (value >> 24n === 0n) return '"this network" (0.0.0.0/8)';
+    if (value >> 24n === 127n) return 'loopback';
+    if (value >> 28n === 0xen) return 'multicast';
+    return value === 0xffffffffn ? 'broadcast' : undefined;
+  }
+  if (value === 0n) return 'the unspecified address';
+  if (value === 1n) return 'loopback';
+  return value >> 120n === 0xffn ? 'multicast' : undefined;
+}
+
+function readAddresses(texts: readonly string[], problems: FieldProblem[]): IpAddress[] {
+  const addresses: IpAddress[] = [];
+  const seen = new Set<string>();
+  texts.forEach((text, i) => {
+    const pointer = `/addresses/${i}`;
+    const address = parseIp(text);
+    if (!address) {
+      problems.push({ pointer, message: 'must be a full IPv4 or IPv6 address without prefix length' });
+      return;
+    }
+    const kind = unusable(address);
+    if (kind) problems.push({ pointer, message: `is ${kind}` });
+    if (seen.has(formatIp(address))) problems.push({ pointer, message: 'is listed twice' });
+    seen.add(formatIp(address));
+    addresses.push(address);
+  });
+  return addresses;
+}
+
+function readBinding(body: NonNullable<PortBody['binding']>): Binding {
+  if ('hypervisor' in body) return { hypervisor: body.hypervisor, interfaceId: body.interfaceId };
+  // The schema has checked the form. Digits alone are a number: who writes "3" means port 3.
+  const dpid = parseDpid(body.switch)!;
+  const { port } = body;
+  return { switch: dpid, port: typeof port === 'string' && /^[1-9]\d{0,9}$/.test(port) ? Number(port) : port };
+}
+
+const isLinkLocal = (address: IpAddress): boolean => address.family === 6 && address.value >> 118n === 0x3fan;
+
+/** Why this address cannot be used in a network with these subnets; undefined when it can. */
+export function outsideSubnets(address: IpAddress, subnets: readonly IpPrefix[]): string | undefined {
+  if (subnets.length === 0 || isLinkLocal(address)) return undefined;
+  const subnet = subnets.find((candidate) => prefixContains(candidate, address));
+  if (!subnet) return `is in none of the network's subnets (${subnets.map(formatPrefix).join(', ')})`;
+  if (subnet.family === 4 && subnet.length <= 30) {
+    const host = address.value - subnet.value;
+    if (host === 0n) return `is the network address of ${formatPrefix(subnet)}`;
+    if (host === (1n << BigInt(32 - subnet.length)) - 1n) return `is the broadcast address of ${formatPrefix(subnet)}`;
+  }
+  return undefined;
+}
+
+/** The fields one writes, in canonical form: same meaning, same text. */
+export function writtenFields<K extends ObjectKind>(kind: K, object: Specs[K]): JsonObject {
+  return WRITERS[kind](object);
+}
+
+const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = {
+  tenant: ({ description, quota }) => ({
+    description,
+    quota: jsonObject({
+      networks: quota.networks,
+      ports: quota.ports,
+      flows: quota.flows,
+      packetInRate: quota.packetInRate,
+      bandwidthKbps: quota.bandwidthKbps,
+    }),
+  }),
+  network: ({ transport, segmentId, subnets, mtu, unknownUnicast }) =>
+    jsonObject({ transport, segmentId, subnets: subnets.map(formatPrefix), mtu, unknownUnicast }),
+  port: ({ network, mac, addresses, portSecurity, binding }) =>
+    jsonObject({
+      network,
+      mac: mac === 'learned' ? mac : formatMac(mac),
+      addresses: addresses.map(formatIp),
+      portSecurity,
+      binding: binding && { ...binding },
+    }),
+};
+
+/** The numbers that were allocated for an object; shown in its status. */
+export const allocated = (object: Tenant | Network | Port): JsonObject =>
+  'endpoint' in object ? { endpoint: object.endpoint } : { index: object.index };
+
+/** Text of an object as stored. Its revision is the store's own. */
+export function toStored<K extends ObjectKind>(kind: K, object: Objects[K]): string {
+  return JSON.stringify({
+    ...writtenFields(kind, object as Specs[K]),
+    ...allocated(object),
+    createdAt: object.createdAt,
+    updatedAt: object.updatedAt,
+  });
+}
+
+/** An object from its stored text. Throws when the text is none of ours (RequestError, TypeError, SyntaxError). */
+export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revision: number): Tenant | Network | Port {
+  const stored: unknown = JSON.parse(text);
+  if (!isObject(stored)) throw new TypeError('a stored object must be a JSON object');
+  const { index, endpoint, createdAt, updatedAt, ...body } = stored;
+  const number = kind === 'port' ? endpoint : index;
+  if (typeof number !== 'number' || typeof createdAt !== 'string' || typeof updatedAt !== 'string') {
+    throw new TypeError('a stored object must have its number, createdAt and updatedAt');
+  }
+  const meta = { revision, createdAt, updatedAt };
+  if (kind === 'tenant') return { id: ids.tenant, ...meta, ...readSpec(kind, body, undefined), index: number };
+  const of = { tenant: ids.tenant, id: ids.id!, ...meta };
+  if (kind === 'port') return { ...of, ...readSpec(kind, body, undefined), endpoint: number };
+  const { segmentId, ...spec } = readSpec(kind, body, undefined);
+  if (segmentId === undefined) throw new TypeError('a stored network must have its segmentId');
+  return { ...of, ...spec, segmentId, index: number };
+}

@@ -1,0 +1,365 @@
+import { type FieldProblem, formatIp, formatMac, type IpAddress, RequestError, StoreError } from '../kernel/index.ts';
+import { type IdSpace, IdSpaces } from '../store/index.ts';
+import { type Desired, keyOf } from './desired.ts';
+import { type Draft, keys } from './draft.ts';
+import { invalid, mergePatch } from './json.ts';
+import {
+  idsOf,
+  outsideSubnets,
+  readSpec,
+  restPath,
+  type Specs,
+  toStored,
+  type Underlay,
+  writtenFields,
+} from './objects.ts';
+import { withoutOurs } from './schema.ts';
+import type { AdmissionHook, ObjectIds, ObjectKind } from './service-types.ts';
+import type { Step } from './steps.ts';
+import type { DesiredChange, Network, Port, Tenant } from './types.ts';
+
+/** What a step came to. `object` is undefined after a deletion. */
+export interface StepPlan {
+  readonly changes: readonly DesiredChange[];
+  readonly object: { readonly kind: ObjectKind; readonly object: Tenant | Network | Port } | undefined;
+  readonly created: boolean;
+}
+
+export interface PlanContext {
+  readonly desired: Desired;
+  readonly underlay: Underlay;
+  /** ISO time of this batch. */
+  readonly now: string;
+  /** A text that no other transaction uses. */
+  readonly token: string;
+  readonly hooks: readonly AdmissionHook[];
+}
+
+/** Users named in a refusal. */
+const USERS_LISTED = 100;
+
+const SEGMENTS = {
+  fabric: IdSpaces['segment-fabric'],
+  vxlan: IdSpaces['segment-vxlan'],
+  nvgre: IdSpaces['segment-nvgre'],
+} as const;
+
+/**
+ * Plans one step into `draft` and applies it to `desired` (the caller takes it back). Refuses with RequestError, having
+ * changed nothing. Every fact that the plan rests on is in the draft's reads.
+ */
+export function planStep(context: PlanContext, draft: Draft, step: Step): StepPlan {
+  const { desired } = context;
+  const current = find(desired, step.kind, step.ids);
+  draft.get(keys.object(step.kind, step.ids));
+  checkConditions(step, current);
+  if (step.action === 'delete') return planDelete(context, draft, step, current);
+  const spec = step.action === 'put' ? step.spec : patched(context, step, current);
+  return planPut(context, draft, step.kind, step.ids, spec, current);
+}
+
+/** The object, when it exists. */
+export function find(desired: Desired, kind: ObjectKind, ids: ObjectIds): Tenant | Network | Port | undefined {
+  if (kind === 'tenant') return desired.tenants.get(ids.tenant);
+  const key = keyOf(ids.tenant, ids.id ?? '');
+  return kind === 'network' ? desired.networks.get(key) : desired.ports.get(key);
+}
+
+export const notFound = (kind: ObjectKind, ids: ObjectIds): RequestError =>
+  new RequestError(404, 'NL_NOT_FOUND', `${restPath(kind, ids)} does not exist`);
+
+function checkConditions(step: Step, current: Tenant | Network | Port | undefined): void {
+  const path = restPath(step.kind, step.ids);
+  if (step.action !== 'delete' && step.ifNoneMatch && current) {
+    throw new RequestError(412, 'NL_PRECONDITION', `${path} exists already (If-None-Match: *)`, [], {
+      revision: current.revision,
+    });
+  }
+  if (!current && step.action !== 'put') throw notFound(step.kind, step.ids);
+  if (step.ifMatch !== undefined && step.ifMatch !== current?.revision) {
+    const is = current ? `is at revision ${current.revision}` : 'does not exist';
+    throw new RequestError(412, 'NL_PRECONDITION', `${path} ${is}, not at ${step.ifMatch} (If-Match)`, [], {
+      expected: step.ifMatch,
+      ...(current ? { revision: current.revision } : {}),
+    });
+  }
+}
+
+function patched(
+  context: PlanContext,
+  step: Extract<Step, { readonly action: 'patch' }>,
+  current: Tenant | Network | Port | undefined,
+): Specs[ObjectKind] {
+  if (!current) throw notFound(step.kind, step.ids);
+  const body = mergePatch(fieldsOf(step.kind, current), withoutOurs(step.body));
+  return readSpec(step.kind, body, context.underlay);
+}
+
+/** The fields one writes of an object. */
+export const fieldsOf = (kind: ObjectKind, object: Tenant | Network | Port): ReturnType<typeof writtenFields> =>
+  writtenFields(kind, object as unknown as Specs[typeof kind]);
+
+function planPut<K extends ObjectKind>(
+  context: PlanContext,
+  draft: Draft,
+  kind: K,
+  ids: ObjectIds,
+  spec: Specs[K],
+  current: Tenant | Network | Port | undefined,
+): StepPlan {
+  const change: DesiredChange = CHANGES[kind](context, draft, ids, spec);
+  const after = change.after!;
+  if (current && sameObject(kind, current, after)) {
+    return { changes: [], object: { kind, object: current }, created: false };
+  }
+  for (const hook of context.hooks) hook(change, context.desired);
+  draft.put(keys.object(kind, ids), toStored(kind, after as Tenant & Network & Port));
+  if (kind !== 'tenant') draft.put(keys.guard(ids.tenant), context.token);
+  context.desired.apply([change]);
+  return { changes: [change], object: { kind, object: after }, created: current === undefined };
+}
+
+const sameObject = (kind: ObjectKind, a: Tenant | Network | Port, b: Tenant | Network | Port): boolean =>
+  JSON.stringify(fieldsOf(kind, a)) === JSON.stringify(fieldsOf(kind, b));
+
+type Change<K extends ObjectKind> = Extract<DesiredChange, { readonly kind: K }>;
+const CHANGES: {
+  readonly [K in ObjectKind]: (context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs[K]) => Change<K>;
+} = { tenant: changeTenant, network: changeNetwork, port: changePort };
+
+/** Times of an object that is written now. Its revision is not known before it is stored. */
+const stamp = (context: PlanContext, before: { readonly createdAt: string } | undefined) => ({
+  revision: 0,
+  createdAt: before?.createdAt ?? context.now,
+  updatedAt: context.now,
+});
+
+/** An id for the holder. A range that is used up is the caller's trouble, not the store's. */
+function take(draft: Draft, space: IdSpace, holder: string): number {
+  try {
+    const id = draft.takeId(space, holder);
+    if (id !== undefined) return id;
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.details['reason'] !== 'exhausted') throw error;
+    throw new RequestError(409, 'NL_EXHAUSTED', error.message, [], { space: space.name }, { cause: error });
+  }
+  throw new RequestError(409, 'NL_CONFLICT', `a ${space.name} id was taken meanwhile; try again`);
+}
+
+function changeTenant(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs['tenant']): Change<'tenant'> {
+  const before = context.desired.tenants.get(ids.tenant);
+  const index = before?.index ?? take(draft, IdSpaces.tenant, restPath('tenant', ids));
+  return { kind: 'tenant', before, after: { id: ids.tenant, ...stamp(context, before), ...spec, index } };
+}
+
+function tenantFor(context: PlanContext, draft: Draft, ids: ObjectIds): Tenant {
+  const tenant = context.desired.tenants.get(ids.tenant);
+  draft.get(keys.object('tenant', { tenant: ids.tenant }));
+  if (!tenant) throw notFound('tenant', { tenant: ids.tenant });
+  return tenant;
+}
+
+function checkCount(draft: Draft, tenant: Tenant, what: 'networks' | 'ports', present: number): void {
+  const limit = tenant.quota[what];
+  if (limit === undefined) return;
+  draft.get(keys.guard(tenant.id));
+  if (present < limit) return;
+  throw new RequestError(
+    409,
+    'NL_QUOTA',
+    `tenant ${tenant.id} may have ${limit} ${what} and has ${present} (quota.${what})`,
+    [],
+    { quota: what, limit, present },
+  );
+}
+
+function changeNetwork(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs['network']): Change<'network'> {
+  const { desired } = context;
+  const tenant = tenantFor(context, draft, ids);
+  const before = desired.networks.get(keyOf(ids.tenant, ids.id!));
+  const { segmentId: wanted, ...fields } = spec;
+  if (!before) checkCount(draft, tenant, 'networks', desired.countNetworks(tenant.id));
+  const path = restPath('network', ids);
+  const keeps = before?.transport === spec.transport && (wanted === undefined || wanted === before.segmentId);
+  let segmentId = before?.segmentId;
+  if (!keeps || segmentId === undefined) {
+    const space = SEGMENTS[spec.transport];
+    const taken = wanted === undefined ? take(draft, space, path) : draft.takeId(space, path, wanted);
+    if (taken === undefined) throw segmentTaken(spec.transport, wanted!, draft.get(keys.id(space.name, wanted!)));
+    if (before) draft.freeId(SEGMENTS[before.transport], before.segmentId);
+    segmentId = taken as Network['segmentId'];
+  }
+  const index = before?.index ?? take(draft, IdSpaces.network, path);
+  const after: Network = {
+    tenant: ids.tenant,
+    id: ids.id!,
+    ...stamp(context, before),
+    ...fields,
+    segmentId,
+    index,
+  };
+  if (before) checkPortsFit(desired, draft, after);
+  return { kind: 'network', before, after };
+}
+
+function segmentTaken(transport: string, wanted: number, holder: string | undefined): RequestError {
+  const message = `${transport} segment ${wanted} belongs to ${holder ?? 'another network'}`;
+  return new RequestError(409, 'NL_CONFLICT', message, [{ pointer: '/segmentId', message }], {
+    holder: holder ?? null,
+  });
+}
+
+/** Subnets may not change under the addresses of ports. */
+function checkPortsFit(desired: Desired, draft: Draft, network: Network): void {
+  // No port may come while we look: all of the tenant's changes touch its guard.
+  draft.get(keys.guard(network.tenant));
+  const users: string[] = [];
+  for (const port of desired.portsOfNetwork(network.tenant, network.id)) {
+    if (port.addresses.some((address) => outsideSubnets(address, network.subnets) !== undefined)) {
+      users.push(restPath('port', idsOf(port)));
+    }
+  }
+  if (users.length > 0)
+    throw inUse(`the subnets of ${restPath('network', idsOf(network))} would leave out addresses of`, users);
+}
+
+function changePort(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs['port']): Change<'port'> {
+  const { desired } = context;
+  const tenant = tenantFor(context, draft, ids);
+  const before = desired.ports.get(keyOf(ids.tenant, ids.id!));
+  const network = desired.networks.get(keyOf(ids.tenant, spec.network));
+  draft.get(keys.object('network', { tenant: ids.tenant, id: spec.network }));
+  if (!network) {
+    throw invalid([{ pointer: '/network', message: `network ${spec.network} does not exist in tenant ${ids.tenant}` }]);
+  }
+  const outside = spec.addresses.flatMap((address, i): FieldProblem[] => {
+    const problem = outsideSubnets(address, network.subnets);
+    return problem === undefined ? [] : [{ pointer: `/addresses/${i}`, message: problem }];
+  });
+  if (outside.length > 0) throw invalid(outside);
+  if (!before) checkCount(draft, tenant, 'ports', desired.countPorts(tenant.id));
+  const path = restPath('port', ids);
+  const endpoint = before?.endpoint ?? take(draft, IdSpaces.endpoint, path);
+  const after: Port = { tenant: ids.tenant, id: ids.id!, ...stamp(context, before), ...spec, endpoint };
+  claim(draft, path, before ? claimsOf(desired, before) : [], claimsOf(desired, after));
+  return { kind: 'port', before, after };
+}
+
+/** Something that only one port may have. */
+interface Claim {
+  readonly key: string;
+  readonly pointer: string;
+  readonly what: string;
+}
+
+function claimsOf(desired: Desired, port: Port): Claim[] {
+  const claims: Claim[] = [];
+  const add = (what: string, pointer: string, text: string): void => {
+    claims.push({ key: keys.unique(what), pointer, what: text });
+  };
+  const index = desired.networks.get(keyOf(port.tenant, port.network))!.index;
+  if (port.mac !== 'learned') {
+    add(`mac/${index}/${formatMac(port.mac)}`, '/mac', `MAC ${formatMac(port.mac)} in network ${port.network}`);
+  }
+  port.addresses.forEach((address: IpAddress, i) => {
+    const text = formatIp(address);
+    add(`address/${index}/${text}`, `/addresses/${i}`, `address ${text} in network ${port.network}`);
+  });
+  const { binding } = port;
+  if (binding && 'switch' in binding) {
+    // A number and a name are different claims even when they look alike.
+    const name = typeof binding.port === 'number' ? `#${binding.port}` : `=${binding.port}`;
+    add(`binding/switch/${binding.switch}/${name}`, '/binding', `port ${binding.port} of switch ${binding.switch}`);
+  } else if (binding) {
+    const { hypervisor, interfaceId } = binding;
+    add(
+      `binding/hypervisor/${hypervisor}/${interfaceId}`,
+      '/binding',
+      `interface ${interfaceId} of hypervisor ${hypervisor}`,
+    );
+  }
+  return claims;
+}
+
+function claim(draft: Draft, path: string, before: readonly Claim[], after: readonly Claim[]): void {
+  const wanted = new Set(after.map(({ key }) => key));
+  for (const { key } of before) if (!wanted.has(key)) draft.delete(key);
+  const had = new Set(before.map(({ key }) => key));
+  const problems: FieldProblem[] = [];
+  const holders: string[] = [];
+  for (const { key, pointer, what } of after) {
+    if (had.has(key)) continue;
+    const holder = draft.get(key);
+    if (holder !== undefined) {
+      problems.push({ pointer, message: `${what} belongs to ${holder}` });
+      holders.push(holder);
+    } else draft.put(key, path);
+  }
+  if (problems.length > 0) {
+    throw new RequestError(409, 'NL_CONFLICT', problems.map(({ message }) => message).join('; '), problems, {
+      holders,
+    });
+  }
+}
+
+function inUse(what: string, users: readonly string[]): RequestError {
+  const named = users.slice(0, 5).join(', ');
+  const more = users.length > 5 ? ` and ${users.length - 5} more` : '';
+  return new RequestError(409, 'NL_IN_USE', `${what} ${named}${more}`, [], {
+    users: users.slice(0, USERS_LISTED),
+    userCount: users.length,
+  });
+}
+
+function planDelete(
+  context: PlanContext,
+  draft: Draft,
+  step: Extract<Step, { readonly action: 'delete' }>,
+  current: Tenant | Network | Port | undefined,
+): StepPlan {
+  if (!current) throw notFound(step.kind, step.ids);
+  const { desired } = context;
+  const changes: DesiredChange[] = [];
+  const { tenant, id } = step.ids;
+  if (step.kind === 'port') changes.push({ kind: 'port', before: current as Port, after: undefined });
+  else {
+    draft.get(keys.guard(tenant));
+    const ports = step.kind === 'tenant' ? desired.portsOf(tenant) : desired.portsOfNetwork(tenant, id!);
+    for (const before of ports) changes.push({ kind: 'port', before, after: undefined });
+    if (step.kind === 'network') changes.push({ kind: 'network', before: current as Network, after: undefined });
+    else {
+      for (const before of desired.networksOf(tenant)) changes.push({ kind: 'network', before, after: undefined });
+      changes.push({ kind: 'tenant', before: current as Tenant, after: undefined });
+    }
+  }
+  if (changes.length > 1 && !step.cascade) {
+    const users = changes.slice(0, -1).map(({ kind, before }) => restPath(kind, idsOf(before!)));
+    throw inUse(`${restPath(step.kind, step.ids)} is in use by`, users);
+  }
+  for (const hook of context.hooks) for (const change of changes) hook(change, desired);
+  for (const change of changes) remove(desired, draft, change);
+  if (step.kind === 'tenant') draft.delete(keys.guard(tenant));
+  else draft.put(keys.guard(tenant), context.token);
+  desired.apply(changes);
+  return { changes, object: undefined, created: false };
+}
+
+/** Frees all that a deleted object held. */
+function remove(desired: Desired, draft: Draft, change: DesiredChange): void {
+  const before = change.before!;
+  const key = keys.object(change.kind, idsOf(before));
+  draft.get(key);
+  draft.delete(key);
+  switch (change.kind) {
+    case 'tenant':
+      draft.freeId(IdSpaces.tenant, change.before!.index);
+      return;
+    case 'network':
+      draft.freeId(IdSpaces.network, change.before!.index);
+      draft.freeId(SEGMENTS[change.before!.transport], change.before!.segmentId);
+      return;
+    case 'port':
+      draft.freeId(IdSpaces.endpoint, change.before!.endpoint);
+      for (const claimed of claimsOf(desired, change.before!)) draft.delete(claimed.key);
+  }
+}
