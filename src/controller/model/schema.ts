@@ -1,9 +1,13 @@
 import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
+import { Settings } from 'typebox/system';
 import type { FieldProblem } from '../kernel/index.ts';
 import { isObject, jsonProblems, pointerStep } from './json.ts';
 import type { ObjectKind } from './service-types.ts';
+
+// TypeBox stops at 8 errors by itself, which may hide the one that a user can act on. The bound is for hostile bodies.
+Settings.Set({ maxErrors: 1_000 });
 
 /** Ids of everything: lower-case letters, digits, and `-_.` inside; at most 63. */
 export const ID_PATTERN = '^[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$';
