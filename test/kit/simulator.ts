@@ -1,0 +1,431 @@
+import type { Dpid } from '../../src/controller/kernel/index.ts';
+import type { FlowRule, GroupRule, Rule } from '../../src/controller/rules/index.ts';
+import {
+  type Action,
+  decodeActions,
+  decodeInstructions,
+  decodeMatch,
+  decrementTtl,
+  type FieldName,
+  type FlowKey,
+  fields,
+  flowKey,
+  type Instruction,
+  isFieldName,
+  popVlan,
+  pushVlan,
+  setFrameField,
+} from '../../src/ofproto/index.ts';
+
+/**
+ * Switches as functions: real frames through compiled rules, without packets on wires or processes. Carries out what the
+ * pipeline uses of OpenFlow 1.3 and throws for the rest, so that a rule it does not understand never passes for a tested one.
+ */
+
+/** A point of the network. */
+export interface SimPoint {
+  readonly dpid: Dpid;
+  readonly port: number;
+}
+
+/** A frame that left the network at a port without a cable. */
+export interface Delivery extends SimPoint {
+  readonly frame: Buffer;
+}
+
+/** A frame shown to the controller. */
+export interface SimPacketIn extends SimPoint {
+  readonly tableId: number;
+  readonly frame: Buffer;
+  readonly rule: FlowRule;
+}
+
+/** What became of an injected frame and its copies. */
+export interface SimResult {
+  readonly deliveries: readonly Delivery[];
+  readonly packetIns: readonly SimPacketIn[];
+  /** Switches visited, over all copies. */
+  readonly hops: number;
+}
+
+interface Test {
+  readonly field: FieldName;
+  readonly value: bigint;
+  readonly mask: bigint;
+}
+
+interface Flow {
+  readonly rule: FlowRule;
+  readonly tests: readonly Test[];
+  readonly instructions: readonly Instruction[];
+}
+
+interface Bucket {
+  readonly watchPort: number;
+  readonly actions: readonly Action[];
+}
+
+interface Group {
+  readonly type: number;
+  readonly buckets: readonly Bucket[];
+}
+
+const ANY = 0xffff_ffff;
+const Port = { inPort: 0xffff_fff8, controller: 0xffff_fffd, table: 0xffff_fff9, local: 0xffff_fffe } as const;
+const GroupKind = { all: 0, select: 1, indirect: 2, fastFailover: 3 } as const;
+/** A frame that visits more switches than this goes round. */
+const MAX_HOPS = 64;
+const MAX_COPIES = 100_000;
+
+/** A frame on its way through one switch. */
+interface Context {
+  readonly at: SimSwitch;
+  readonly inPort: number;
+  frame: Buffer;
+  key: FlowKey;
+  metadata: bigint;
+  readonly registers: Map<string, bigint>;
+  readonly hops: number;
+  readonly groups: readonly number[];
+}
+
+function bucketsOf(rule: GroupRule): Bucket[] {
+  const buckets: Bucket[] = [];
+  const bytes = rule.buckets;
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt16BE(at);
+    buckets.push({ watchPort: bytes.readUInt32BE(at + 4), actions: decodeActions(bytes, at + 16, at + length) });
+    at += length;
+  }
+  return buckets;
+}
+
+/** One switch: ports that are up or down, and tables. */
+export class SimSwitch {
+  readonly dpid: Dpid;
+  /** Port number → up. */
+  readonly ports = new Map<number, boolean>();
+  readonly #rules = new Map<string, Rule>();
+  readonly #flows = new Map<string, Flow>();
+  readonly #groups = new Map<number, Group>();
+  #tables: Flow[][] | undefined;
+
+  constructor(dpid: Dpid, ports: Iterable<number>) {
+    this.dpid = dpid;
+    for (const port of ports) this.ports.set(port, true);
+  }
+
+  get rules(): ReadonlyMap<string, Rule> {
+    return this.#rules;
+  }
+
+  /** Adds a rule, or replaces the one of the same key. */
+  add(rule: Rule): void {
+    this.#rules.set(rule.key, rule);
+    if (rule.kind === 'group') this.#groups.set(rule.groupId, { type: rule.type, buckets: bucketsOf(rule) });
+    if (rule.kind !== 'flow') return;
+    const tests = decodeMatch(rule.match, 0, rule.match.length).map((entry): Test => {
+      if (entry.field === 'unknown') throw new Error('the simulator does not know a match field');
+      const bits = BigInt(fields[entry.field].bits);
+      const full = (1n << bits) - 1n;
+      return { field: entry.field, value: big(entry.value), mask: entry.mask === undefined ? full : big(entry.mask) };
+    });
+    this.#flows.set(rule.key, {
+      rule,
+      tests,
+      instructions: decodeInstructions(rule.instructions, 0, rule.instructions.length),
+    });
+    this.#tables = undefined;
+  }
+
+  remove(key: string): void {
+    const rule = this.#rules.get(key);
+    this.#rules.delete(key);
+    if (rule?.kind === 'group') this.#groups.delete(rule.groupId);
+    if (rule?.kind === 'flow') this.#flows.delete(key);
+    this.#tables = undefined;
+  }
+
+  /** Holds exactly these rules from now on. */
+  replace(rules: Iterable<Rule>): void {
+    for (const key of [...this.#rules.keys()]) this.remove(key);
+    for (const rule of rules) this.add(rule);
+  }
+
+  group(id: number): Group {
+    const group = this.#groups.get(id);
+    if (!group) throw new Error(`switch ${this.dpid}: a rule uses group 0x${id.toString(16)}, which is not there`);
+    return group;
+  }
+
+  /** The flow that takes the packet. Throws when two of the same priority do that are not the same. */
+  lookup(tableId: number, context: Context): Flow | undefined {
+    this.#tables ??= this.#sorted();
+    let found: Flow | undefined;
+    for (const flow of this.#tables[tableId] ?? []) {
+      if (found && flow.rule.priority < found.rule.priority) break;
+      if (!matches(flow, context)) continue;
+      if (found && !found.rule.instructions.equals(flow.rule.instructions)) {
+        throw new Error(
+          `switch ${this.dpid}: two flows of table ${tableId}, priority ${flow.rule.priority} take the same packet`,
+        );
+      }
+      found ??= flow;
+    }
+    return found;
+  }
+
+  #sorted(): Flow[][] {
+    const tables: Flow[][] = [];
+    for (const flow of this.#flows.values()) {
+      tables[flow.rule.tableId] ??= [];
+      tables[flow.rule.tableId]!.push(flow);
+    }
+    for (const table of tables) table?.sort((a, b) => b.rule.priority - a.rule.priority);
+    return tables;
+  }
+}
+
+const big = (value: number | bigint | Uint8Array): bigint => {
+  if (value instanceof Uint8Array) throw new Error('the simulator does not know fields of variable length');
+  return BigInt(value);
+};
+
+function read(context: Context, field: FieldName): bigint | undefined {
+  if (field === 'inPort') return BigInt(context.inPort);
+  if (field === 'metadata') return context.metadata;
+  if (/^reg\d+$/.test(field)) return context.registers.get(field) ?? 0n;
+  const value = (context.key as Readonly<Record<string, number | bigint | undefined>>)[field];
+  if (value !== undefined) return BigInt(value);
+  if (isFieldName(field) && /^(tun|ct|pkt|x|conj|recirc)/.test(field))
+    throw new Error(`the simulator does not know ${field}`);
+  return undefined;
+}
+
+function put(context: Context, field: FieldName, value: bigint): void {
+  if (field === 'metadata') context.metadata = value;
+  else if (/^reg\d+$/.test(field)) context.registers.set(field, value);
+  else {
+    const name = field as keyof FlowKey;
+    context.frame = setFrameField(context.frame, name, (fields[field].bits > 48 ? value : Number(value)) as never);
+    context.key = flowKey(context.frame, 0, context.frame.length);
+  }
+}
+
+const matches = (flow: Flow, context: Context): boolean =>
+  flow.tests.every(({ field, value, mask }) => {
+    const present = read(context, field);
+    return present !== undefined && (present & mask) === (value & mask);
+  });
+
+const bitMask = (count: number): bigint => (1n << BigInt(count)) - 1n;
+
+function putBits(context: Context, field: FieldName, offset: number, count: number, value: bigint): void {
+  const before = read(context, field);
+  // A field that the packet does not have is left alone, as in Open vSwitch.
+  if (before === undefined) return;
+  const mask = bitMask(count) << BigInt(offset);
+  put(context, field, (before & ~mask) | ((value << BigInt(offset)) & mask));
+}
+
+/** A network of simulated switches. Ports without a cable belong to hosts. */
+export class Simulator {
+  readonly switches = new Map<Dpid, SimSwitch>();
+  readonly #cables = new Map<string, SimPoint>();
+  readonly #choose: (buckets: number) => number;
+  #result: { deliveries: Delivery[]; packetIns: SimPacketIn[]; hops: number; copies: number } = {
+    deliveries: [],
+    packetIns: [],
+    hops: 0,
+    copies: 0,
+  };
+  #queue: { at: SimPoint; frame: Buffer; hops: number }[] = [];
+
+  /** `choose` picks a bucket of a select group among as many as are usable; the first by default. */
+  constructor(choose: (buckets: number) => number = () => 0) {
+    this.#choose = choose;
+  }
+
+  addSwitch(dpid: Dpid, ports: Iterable<number>): SimSwitch {
+    const added = new SimSwitch(dpid, ports);
+    this.switches.set(dpid, added);
+    return added;
+  }
+
+  /** A cable, both ways. */
+  link(a: SimPoint, b: SimPoint): void {
+    this.#cables.set(`${a.dpid}/${a.port}`, b);
+    this.#cables.set(`${b.dpid}/${b.port}`, a);
+  }
+
+  /** Takes both ends of a cable down or up; fast-failover groups notice at once. */
+  setLink(a: SimPoint, up: boolean): void {
+    for (const end of [a, this.#cables.get(`${a.dpid}/${a.port}`)]) {
+      if (end) this.#switch(end.dpid).ports.set(end.port, up);
+    }
+  }
+
+  /** A host sends a frame into a port. Throws when a copy goes round. */
+  inject(at: SimPoint, frame: Uint8Array): SimResult {
+    this.#result = { deliveries: [], packetIns: [], hops: 0, copies: 0 };
+    this.#queue = [{ at, frame: Buffer.from(frame), hops: 0 }];
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      if (next.hops > MAX_HOPS) throw new Error(`a frame goes round: ${next.hops} switches, now at ${next.at.dpid}`);
+      if (++this.#result.copies > MAX_COPIES) throw new Error('a frame multiplies without end');
+      this.#receive(next.at, next.frame, next.hops);
+    }
+    return this.#result;
+  }
+
+  #switch(dpid: Dpid): SimSwitch {
+    const found = this.switches.get(dpid);
+    if (!found) throw new Error(`no switch ${dpid}`);
+    return found;
+  }
+
+  #receive(at: SimPoint, frame: Buffer, hops: number): void {
+    const sw = this.#switch(at.dpid);
+    if (sw.ports.get(at.port) !== true) return;
+    this.#result.hops++;
+    const context: Context = {
+      at: sw,
+      inPort: at.port,
+      frame,
+      key: flowKey(frame, 0, frame.length),
+      metadata: 0n,
+      registers: new Map(),
+      hops,
+      groups: [],
+    };
+    this.#table(context, 0);
+  }
+
+  #table(context: Context, first: number): void {
+    for (let tableId: number | undefined = first; tableId !== undefined; ) {
+      const flow = context.at.lookup(tableId, context);
+      if (!flow) return;
+      let next: number | undefined;
+      for (const instruction of flow.instructions) {
+        switch (instruction.type) {
+          case 'meter':
+            break;
+          case 'applyActions':
+            this.#actions(context, instruction.actions, flow.rule);
+            break;
+          case 'writeMetadata':
+            context.metadata = (context.metadata & ~instruction.mask) | (instruction.metadata & instruction.mask);
+            break;
+          case 'gotoTable':
+            if (instruction.tableId <= tableId) throw new Error(`goto from table ${tableId} to ${instruction.tableId}`);
+            next = instruction.tableId;
+            break;
+          default:
+            throw new Error(`the simulator does not know instruction ${instruction.type}`);
+        }
+      }
+      tableId = next;
+    }
+  }
+
+  #actions(context: Context, actions: readonly Action[], rule: FlowRule): void {
+    for (const action of actions) this.#action(context, action, rule);
+  }
+
+  #action(context: Context, action: Action, rule: FlowRule): void {
+    switch (action.type) {
+      case 'output':
+        this.#output(context, action.port, rule);
+        break;
+      case 'group':
+        this.#group(context, action.groupId, rule);
+        break;
+      case 'setField': {
+        if (action.field === 'unknown') throw new Error('the simulator does not know a set-field');
+        const { bits } = fields[action.field];
+        const mask = 'mask' in action && action.mask !== undefined ? big(action.mask) : bitMask(bits);
+        const before = read(context, action.field);
+        if (before !== undefined) put(context, action.field, (before & ~mask) | (big(action.value as never) & mask));
+        break;
+      }
+      case 'nxRegMove': {
+        const { src, dst, nBits } = action as {
+          src: { field: FieldName; ofs: number };
+          dst: { field: FieldName; ofs: number };
+          nBits: number;
+        };
+        const value = read(context, src.field);
+        if (value !== undefined)
+          putBits(context, dst.field, dst.ofs, nBits, (value >> BigInt(src.ofs)) & bitMask(nBits));
+        break;
+      }
+      case 'nxRegLoad': {
+        const { dst, value } = action as { dst: { field: FieldName; ofs: number; nBits: number }; value: bigint };
+        putBits(context, dst.field, dst.ofs, dst.nBits, value);
+        break;
+      }
+      case 'decNwTtl':
+        decrementTtl(context.frame);
+        context.key = flowKey(context.frame, 0, context.frame.length);
+        break;
+      case 'pushVlan':
+        context.frame = pushVlan(context.frame, action.ethertype);
+        context.key = flowKey(context.frame, 0, context.frame.length);
+        break;
+      case 'popVlan':
+        context.frame = popVlan(context.frame);
+        context.key = flowKey(context.frame, 0, context.frame.length);
+        break;
+      default:
+        throw new Error(`the simulator does not know action ${action.type}`);
+    }
+  }
+
+  #output(context: Context, port: number, rule: FlowRule): void {
+    const frame = Buffer.from(context.frame);
+    const dpid = context.at.dpid;
+    if (port === Port.controller) {
+      this.#result.packetIns.push({ dpid, port: context.inPort, tableId: rule.tableId, frame, rule });
+      return;
+    }
+    if (port === context.inPort) return;
+    const out = port === Port.inPort ? context.inPort : port;
+    if (out >= 0xffff_ff00) throw new Error(`the simulator does not know output to 0x${out.toString(16)}`);
+    const up = context.at.ports.get(out);
+    if (up === undefined) throw new Error(`switch ${dpid}: a rule outputs to port ${out}, which is not there`);
+    if (!up) return;
+    const peer = this.#cables.get(`${dpid}/${out}`);
+    if (peer) this.#queue.push({ at: peer, frame, hops: context.hops + 1 });
+    else this.#result.deliveries.push({ dpid, port: out, frame });
+  }
+
+  #group(context: Context, id: number, rule: FlowRule): void {
+    if (context.groups.includes(id)) throw new Error(`group 0x${id.toString(16)} leads back to itself`);
+    const group = context.at.group(id);
+    for (const bucket of this.#buckets(context.at, group)) {
+      // Each bucket works on a copy: what it sets is gone afterwards.
+      const copy: Context = {
+        ...context,
+        frame: Buffer.from(context.frame),
+        registers: new Map(context.registers),
+        groups: [...context.groups, id],
+      };
+      this.#actions(copy, bucket.actions, rule);
+    }
+  }
+
+  #buckets(at: SimSwitch, { type, buckets }: Group): readonly Bucket[] {
+    const live = buckets.filter(({ watchPort }) => watchPort === ANY || at.ports.get(watchPort) === true);
+    switch (type) {
+      case GroupKind.all:
+        return buckets;
+      case GroupKind.indirect:
+        return buckets.slice(0, 1);
+      case GroupKind.select:
+        return live.length === 0 ? [] : [live[this.#choose(live.length)]!];
+      case GroupKind.fastFailover:
+        return live.slice(0, 1);
+      default:
+        throw new Error(`the simulator does not know group type ${type}`);
+    }
+  }
+}
