@@ -10,6 +10,7 @@ export * from './instructions.ts';
 export * from './learn-spec.ts';
 export * from './match.ts';
 export * from './nicira-actions.ts';
+export * from './of13/index.ts';
 export * from './oxm.ts';
 export * from './oxm-fields.ts';
 export * from './packet/index.ts';
