@@ -1,10 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import manifest from '../package.json' with { type: 'json' };
 import { configMarkdown } from '../src/controller/config/index.ts';
+import { errorsMarkdown, openApiText } from '../src/controller/northbound/index.ts';
 
 /** Writes the documents that are generated from code; with `--check` it only says which are stale, and fails. */
 const documents: Readonly<Record<string, () => string | Promise<string>>> = {
   'docs/configuration.md': configMarkdown,
+  'docs/errors.md': errorsMarkdown,
+  'docs/generated/openapi.json': () => openApiText(manifest.version),
 };
 
 const check = process.argv.includes('--check');

@@ -46,6 +46,11 @@ export const errorCodes = {
     title: 'The object is in use',
     meaning: '`users` lists the paths of the objects that use it; `?cascade=true` deletes them too.',
   },
+  NL_EXHAUSTED: {
+    status: 409,
+    title: 'No number is left',
+    meaning: 'All segment ids, network indexes or endpoint ids are taken; `space` says which. Nothing was stored.',
+  },
   NL_QUOTA: {
     status: 409,
     title: 'The quota of the tenant is used up',
@@ -121,6 +126,32 @@ export const errorCodes = {
     status: 408,
     title: 'The request did not arrive in time',
     meaning: 'The client opened a request and did not finish sending it.',
+  },
+  NL_WIRE: {
+    status: undefined,
+    title: 'A message is broken',
+    meaning:
+      'Its structure is not what OpenFlow says; the message names structure, field and offset. The message is dropped.',
+  },
+  NL_WIRE_FRAMING: {
+    status: undefined,
+    title: 'The stream of messages is broken',
+    meaning: 'A length makes no sense, so no further message can be found; the connection is closed.',
+  },
+  NL_WIRE_VERSION: {
+    status: undefined,
+    title: 'A message has another version',
+    meaning: 'The controller speaks OpenFlow 1.3 (version 4).',
+  },
+  NL_WIRE_TYPE: {
+    status: undefined,
+    title: 'A message has an unknown type',
+    meaning: 'OpenFlow 1.3 has no message of this type.',
+  },
+  NL_WIRE_VALUE: {
+    status: undefined,
+    title: 'A value does not fit its field',
+    meaning: 'Something was to be written to a switch that the field cannot hold. A bug of ours or of an app.',
   },
   NL_CONFIG: {
     status: undefined,

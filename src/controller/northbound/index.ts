@@ -1,9 +1,11 @@
+export { openApiText } from './describe.ts';
 export { type ErrorCode, errorCodes, errorsMarkdown, type KnownErrorCode } from './error-codes.ts';
 export * from './event-log.ts';
 export { observedApi } from './observed-api.ts';
 export { type Page, pageOf } from './page.ts';
 export { type Problem, refusal, toProblem } from './problem.ts';
 export * from './providers.ts';
+export { changeEvent, publishChanges } from './publish.ts';
 export * as query from './query.ts';
 export * from './route.ts';
 export * from './server.ts';

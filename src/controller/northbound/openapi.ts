@@ -1,11 +1,12 @@
-import type { FastifySchema } from 'fastify';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import { type ErrorCode, errorCodes, type KnownErrorCode } from './error-codes.ts';
 import type { ParameterSpec, RouteSpec, StreamSpec } from './route.ts';
 import * as schemas from './schemas.ts';
 
 /** Named schemas of the document; routes refer to them by `Type.Ref(name)`. */
-export const sharedSchemas: Readonly<Record<string, TSchema>> = {
+const sharedSchemas: Readonly<Record<string, TSchema>> = {
   Problem: schemas.ProblemSchema,
   Tenant: schemas.objects.tenant,
   Network: schemas.objects.network,
@@ -21,7 +22,7 @@ export const sharedSchemas: Readonly<Record<string, TSchema>> = {
   Diff: schemas.DiffSchema,
 };
 
-export const tags = [
+const tags = [
   { name: 'tenants', description: 'Owners of networks and ports, with quotas' },
   { name: 'networks', description: 'Logical layer-2 segments' },
   { name: 'ports', description: 'Attachments of hosts and VMs' },
@@ -47,17 +48,10 @@ function commonErrors(spec: Omit<RouteSpec, 'handle'>): KnownErrorCode[] {
   return common;
 }
 
-const example = (code: KnownErrorCode, { status, title, meaning }: ErrorCode): object => ({
-  summary: title,
-  value: {
-    type: `urn:netloom:problem:${code}`,
-    title,
-    status,
-    code,
-    detail: meaning,
-    ...(status === 400 ? { errors: [{ pointer: '/mac', message: 'what was wrong there' }] } : {}),
-  },
-});
+const example = (code: KnownErrorCode): object => {
+  const { status, title, meaning } = errorCodes[code];
+  return { type: `urn:netloom:problem:${code}`, title, status, code, detail: meaning };
+};
 
 /** What the document says of a route, in the framework's form. Nothing of it is executed: handlers check requests. */
 export function fastifySchema(spec: RouteSpec | StreamSpec): FastifySchema {
@@ -77,7 +71,7 @@ export function fastifySchema(spec: RouteSpec | StreamSpec): FastifySchema {
       content: {
         'application/problem+json': {
           schema: Type.Ref('Problem'),
-          examples: Object.fromEntries(codes.map((code) => [code, example(code, errorCodes[code])])),
+          example: example(codes[0]!),
         },
       },
     };
@@ -97,4 +91,24 @@ export function fastifySchema(spec: RouteSpec | StreamSpec): FastifySchema {
     ...(spec.method === 'PATCH' ? { consumes: ['application/merge-patch+json', 'application/json'] } : {}),
     response,
   };
+}
+
+/** Gathers the document from the routes that are registered after this. */
+export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Netloom',
+        version,
+        description:
+          'Isolated tenant networks over OpenFlow. Errors are problem documents; writes take `If-Match`, `?dryRun=true` and ' +
+          '`?wait=ready`; 64-bit numbers are strings.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags,
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json['$id'] ?? `schema-${i}`) },
+  });
+  for (const [$id, schema] of Object.entries(sharedSchemas)) app.addSchema({ ...schema, $id });
 }

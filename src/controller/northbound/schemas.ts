@@ -1,4 +1,5 @@
 import Type, { type TSchema } from 'typebox';
+import { ID_PATTERN, schemas } from '../model/index.ts';
 import type { ParameterSpec } from './route.ts';
 
 /**
@@ -14,8 +15,6 @@ const counter = (description: string) =>
   Type.String({ pattern: '^\\d+$', description, examples: ['9007199254740993'] });
 const dpid = (description: string) =>
   Type.String({ pattern: '^[0-9a-f]{16}$', description, examples: ['0000000000000001'] });
-
-export const idPattern = '^[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$';
 
 const Condition = Type.Object({
   type: text('What it is about', 'Ready'),
@@ -34,65 +33,19 @@ export const StatusSchema = Type.Object(
 );
 
 const meta = {
-  id: Type.String({ pattern: idPattern }),
+  id: Type.String({ pattern: ID_PATTERN }),
   revision: count('Revision of the last change; also the ETag', 42),
   createdAt: time('When it was created'),
   updatedAt: time('When it was last changed'),
   status: StatusSchema,
 };
 
-const QuotaSchema = Type.Object(
-  {
-    networks: Type.Optional(count('Networks that the tenant may have', 10)),
-    ports: Type.Optional(count('Ports that the tenant may have', 1_000)),
-    flows: Type.Optional(count('Flows over all switches', 20_000)),
-    packetInRate: Type.Optional(count('Packets per second that each switch may send to the controller', 100)),
-    bandwidthKbps: Type.Optional(count('kbit/s that its ports may send, per switch', 100_000)),
-  },
-  { description: 'Limits; an absent one is unlimited' },
-);
-
-const BindingSchema = Type.Union(
-  [
-    Type.Object({ switch: dpid('Datapath id'), port: Type.Union([Type.String(), Type.Integer()]) }),
-    Type.Object({ hypervisor: Type.String(), interfaceId: Type.String() }),
-  ],
-  { description: 'Where it is attached: a port (name or number) of a switch, or an interface of a hypervisor' },
-);
-
-const tenantFields = {
-  description: Type.Optional(text('Free text', 'Accounting')),
-  quota: Type.Optional(QuotaSchema),
-};
-
-const networkFields = {
-  transport: Type.Optional(
-    Type.Union([Type.Literal('fabric'), Type.Literal('vxlan'), Type.Literal('nvgre')], {
-      description: 'How frames travel between switches',
-    }),
-  ),
-  segmentId: Type.Optional(Type.Integer({ minimum: 1, maximum: 16_777_215, description: 'Allocated when absent' })),
-  subnets: Type.Optional(Type.Array(Type.String(), { examples: [['10.0.0.0/24', 'fd00:1::/64']] })),
-  mtu: Type.Optional(count('Largest packet', 1_500)),
-  unknownUnicast: Type.Optional(Type.Union([Type.Literal('drop'), Type.Literal('flood')])),
-};
-
-const portFields = {
-  network: text('Network of the same tenant', 'blue'),
-  mac: Type.Optional(text('MAC address, or "learned"', '02:00:00:00:00:01')),
-  addresses: Type.Optional(Type.Array(Type.String(), { examples: [['10.0.0.1']] })),
-  portSecurity: Type.Optional(Type.Boolean({ description: 'Only the declared MAC and addresses may send' })),
-  binding: Type.Optional(BindingSchema),
-};
-
-const strict = { additionalProperties: false } as const;
-
-/** What users write, by kind. */
+/** What users write, by kind: the model's schemas with an example each. */
 export const bodies = {
-  tenant: Type.Object(tenantFields, { ...strict, examples: [{ description: 'Accounting', quota: { networks: 10 } }] }),
-  network: Type.Object(networkFields, { ...strict, examples: [{ subnets: ['10.0.0.0/24'], unknownUnicast: 'drop' }] }),
-  port: Type.Object(portFields, {
-    ...strict,
+  tenant: { ...schemas.tenant, examples: [{ description: 'Accounting', quota: { networks: 10 } }] },
+  network: { ...schemas.network, examples: [{ subnets: ['10.0.0.0/24'], unknownUnicast: 'drop' }] },
+  port: {
+    ...schemas.port,
     examples: [
       {
         network: 'blue',
@@ -101,14 +54,14 @@ export const bodies = {
         binding: { switch: '0000000000000001', port: 's1-eth1' },
       },
     ],
-  }),
+  },
 };
 
 /** What comes back, by kind. */
 export const objects = {
-  tenant: Type.Object({ ...meta, ...tenantFields }),
-  network: Type.Object({ ...meta, ...networkFields }),
-  port: Type.Object({ ...meta, ...portFields }),
+  tenant: Type.Object({ ...meta, ...schemas.tenant.properties }),
+  network: Type.Object({ ...meta, ...schemas.network.properties }),
+  port: Type.Object({ ...meta, ...schemas.port.properties }),
 };
 
 export const ProblemSchema = Type.Object(
@@ -254,8 +207,8 @@ export const DiffSchema = Type.Object({
 
 /** Parameters that several routes share. */
 export const parameters = {
-  tenant: { description: 'Id of the tenant', schema: Type.String({ pattern: idPattern, examples: ['acme'] }) },
-  id: { description: 'Id of the object', schema: Type.String({ pattern: idPattern, examples: ['web-1'] }) },
+  tenant: { description: 'Id of the tenant', schema: Type.String({ pattern: ID_PATTERN, examples: ['acme'] }) },
+  id: { description: 'Id of the object', schema: Type.String({ pattern: ID_PATTERN, examples: ['web-1'] }) },
   dpid: { description: 'Datapath id, 16 hex digits', schema: dpid('Datapath id') },
   limit: {
     description: 'Items on a page',

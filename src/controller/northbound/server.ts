@@ -1,7 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
-import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import underPressure from '@fastify/under-pressure';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -12,14 +11,11 @@ import type { EventLog } from './event-log.ts';
 import { EventStreams } from './event-stream.ts';
 import { hostCheck, isLoopback } from './host-check.ts';
 import { parseBody, stringify } from './json.ts';
-import { sharedSchemas, tags } from './openapi.ts';
+import { registerOpenApi } from './openapi.ts';
 import { problemType, refusal, toProblem } from './problem.ts';
 import type { ObservedApi, ReadinessCheck, ReadyWait, RulesApi } from './providers.ts';
 import type { RouteRegistrar } from './route.ts';
-import { bulkRoutes } from './routes/bulk.ts';
-import { objectRoutes } from './routes/objects.ts';
-import { observedRoutes } from './routes/observed.ts';
-import { eventRoute, operationRoutes } from './routes/operations.ts';
+import { registerRoutes } from './routes/index.ts';
 
 export interface HttpServerDeps {
   readonly objects: ObjectService;
@@ -166,21 +162,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
       throw refusal('NL_OVERLOADED', `work has been waiting for ${Math.round(value ?? 0)} ms`);
     },
   });
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Netloom',
-        version: deps.version,
-        description:
-          'Isolated tenant networks over OpenFlow. Errors are problem documents; writes take `If-Match`, `?dryRun=true` and ' +
-          '`?wait=ready`; 64-bit numbers are strings.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      tags,
-    },
-    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json['$id'] ?? `schema-${i}`) },
-  });
+  await registerOpenApi(app, deps.version);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     // Nothing from other places, and no upgrade to HTTPS, which nobody serves on loopback.
@@ -189,7 +171,6 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
       "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     uiConfig: { validatorUrl: null, tryItOutEnabled: true, displayRequestDuration: true },
   });
-  for (const [$id, schema] of Object.entries(sharedSchemas)) app.addSchema({ ...schema, $id });
 
   const streams = new EventStreams({
     log: events,
@@ -200,11 +181,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
   });
   streams.declareMetrics(telemetry.sink);
   const routes = new RouteAdapter(app, stopping.signal);
-  objectRoutes(routes, deps);
-  bulkRoutes(routes, deps);
-  observedRoutes(routes, deps);
-  routes.stream(eventRoute(streams));
-  operationRoutes(routes, deps);
+  registerRoutes(routes, deps, streams);
   for (const register of deps.routes ?? []) register(routes);
   app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) =>
     reply.type('application/json; charset=utf-8').send(stringify(app.swagger())),

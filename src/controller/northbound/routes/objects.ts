@@ -1,6 +1,14 @@
 import Type from 'typebox';
 import { RequestError } from '../../kernel/index.ts';
-import type { ObjectIds, ObjectJson, ObjectKind, ObjectService, WriteOptions, WriteResult } from '../../model/index.ts';
+import {
+  type ObjectIds,
+  type ObjectJson,
+  type ObjectKind,
+  type ObjectService,
+  schemas,
+  type WriteOptions,
+  type WriteResult,
+} from '../../model/index.ts';
 import { refusal } from '../problem.ts';
 import { pathOf, type ReadyWait } from '../providers.ts';
 import { createOnly, duration, flag, ifMatch, integer, type RawQuery, text } from '../query.ts';
@@ -228,7 +236,7 @@ export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
       params,
       query: { dryRun, wait, timeout },
       headers: conditional,
-      body: Type.Partial(bodies[kind]),
+      body: Type.Partial(schemas[kind]),
       replies: { 200: { description: 'The changed object; with dryRun the plan', schema: dryRunReply } },
       errors: ['NL_NOT_FOUND', 'NL_CONFLICT', 'NL_QUOTA', 'NL_PRECONDITION', 'NL_STORE', 'NL_TIMEOUT'],
       handle: (request) => handlers.patch(request),
