@@ -40,7 +40,11 @@ export interface Attachment {
   readonly port: number;
 }
 
-/** One direction of a cable, proven by a signed probe (or presumed from the last run until the probe time-out). */
+/**
+ * One direction of a cable, proven by a signed probe (or presumed from the last run until the probe time-out). It stays
+ * while a switch at one of its ends is not connected: the data plane outlives us, and nothing can refute it then. Paths use
+ * a cable only when both of its directions are here.
+ */
 export interface Link {
   readonly from: Attachment;
   readonly to: Attachment;
@@ -91,23 +95,38 @@ export interface ObservedReader {
   readonly revision: number;
   readonly switches: ReadonlyMap<Dpid, ObservedSwitch>;
   switchByIndex(index: number): ObservedSwitch | undefined;
-  /** The port by number or name (name must be unique on the switch). */
+  /**
+   * The port by number or name (a name that two ports share names neither). Never the switch's own port (OFPP_LOCAL): it is
+   * no place for tenants.
+   */
   resolvePort(dpid: Dpid, ref: string | number): ObservedPort | undefined;
+  /** In order of (dpid, port) that they leave from. */
   links(): Iterable<Link>;
   linkFrom(at: Attachment): Link | undefined;
-  /** Switches that can be reached over links from this one, itself among them. */
+  /** Switches that can be reached over links from this one, itself among them. Live: read it, don't keep it. */
   component(dpid: Dpid): ReadonlySet<Dpid>;
   /** Undefined when there is no way, or when from = to. */
   nextHops(from: Dpid, to: Dpid): NextHops | undefined;
   host(network: number, mac: Mac): Host | undefined;
   hostsOf(network: number): Iterable<Host>;
   hostsAt(at: Attachment): Iterable<Host>;
+  hostCountAt(at: Attachment): number;
   hosts(): Iterable<Host>;
+  readonly hostCount: number;
+  /** LLDP frames that came in at this port and were refused. */
+  badLldp(at: Attachment): number;
 }
 
-/** Writing side, for the apps that find things out. Every call that changes something raises the revision and one change. */
+/**
+ * Writing side, for the apps that find things out. A call first changes everything it has to, then tells each change with a
+ * revision of its own: `switch` first, then `observed-port` of each port that differs, `link` and `host`, `paths` last. What
+ * a listener changes meanwhile is told after that.
+ */
 export interface ObservedWriter extends ObservedReader {
-  /** A signed probe sent out of `from` arrived at `to`. Refreshes the link, or makes it; both ports become `link`. */
+  /**
+   * A signed probe sent out of `from` arrived at `to`. Confirms the link or makes it (in place of another one from the same
+   * port); both ports become `link`, and hosts learned there are forgotten. Nothing when one of the ports is not up.
+   */
   linkSeen(from: Attachment, to: Attachment): void;
   /** Takes a link (one direction) away; its ports become `pending` again when no other direction remains. */
   linkLost(from: Attachment): void;
@@ -115,7 +134,13 @@ export interface ObservedWriter extends ObservedReader {
   portSettled(at: Attachment): void;
   /** Adds or moves a host, or refreshes `lastSeen`; allocates its endpoint id on a new switch. */
   learnHost(network: number, mac: Mac, at: Attachment): Host;
-  /** Binds an address to a host. Returns the other host of this network that holds it already, which keeps it. */
+  /**
+   * Binds an address to a host. Returns the other host of this network that holds it already, which keeps it, unless it has
+   * not used it for the address hold time. Addresses that no single host can have (0.0.0.0, ::, multicast, broadcast,
+   * loopback) bind nothing.
+   */
   learnAddress(network: number, mac: Mac, address: IpAddress): Host | undefined;
   forgetHost(network: number, mac: Mac): void;
+  /** Counts an LLDP frame that was refused at this port. No change is told. */
+  countBadLldp(at: Attachment): void;
 }

@@ -1,0 +1,152 @@
+import type { Dpid, Mac } from '../kernel/index.ts';
+import type { KnownFacts, KnownSwitch } from './hints.ts';
+import type { ObservedPort, ObservedSwitch, PortRole } from './types.ts';
+
+/** OFPP_MAX: numbers above it are reserved (OpenFlow 1.3.5 §7.2.1). */
+const LAST_PHYSICAL_PORT = 0xffff_ff00;
+/** OFPP_LOCAL. */
+const LOCAL_PORT = 0xffff_fffe;
+
+/** A port as a session reports it. */
+export interface PortDescription {
+  readonly no: number;
+  readonly name: string;
+  readonly mac: Mac;
+  /** Not administratively down and with carrier. */
+  readonly up: boolean;
+  /** kbit/s, 0 when unknown. */
+  readonly currentSpeed: number;
+}
+
+/** A switch as a session reports it after its handshake. */
+export interface SwitchDescription {
+  readonly dpid: Dpid;
+  /** Its stored index, 1…16383. */
+  readonly index: number;
+  /** Peer address of the connection. */
+  readonly remote: string;
+  readonly manufacturer: string;
+  readonly hardware: string;
+  readonly software: string;
+  /** Speaks Nicira's extensions. */
+  readonly nicira: boolean;
+  readonly ports: Iterable<PortDescription>;
+}
+
+/** True for a port that exists as such: a physical or logical one, or the switch's own. */
+export const isRealPort = (no: number): boolean => (no >= 1 && no <= LAST_PHYSICAL_PORT) || no === LOCAL_PORT;
+
+/** Role of a port of which nothing is known. */
+export const firstRole = (no: number): PortRole => (no === LOCAL_PORT ? 'local' : 'pending');
+
+/** Switches by dpid and index, with their ports by number and name. */
+export class SwitchTable {
+  readonly views = new Map<Dpid, ObservedSwitch>();
+  readonly #ports = new Map<Dpid, Map<number, ObservedPort>>();
+  readonly #byIndex = new Map<number, Dpid>();
+  /** Made when first asked for; undefined as a value: more than one port has the name. */
+  readonly #names = new Map<Dpid, Map<string, number | undefined>>();
+
+  get(dpid: Dpid): ObservedSwitch | undefined {
+    return this.views.get(dpid);
+  }
+
+  byIndex(index: number): ObservedSwitch | undefined {
+    const dpid = this.#byIndex.get(index);
+    return dpid === undefined ? undefined : this.views.get(dpid);
+  }
+
+  port(dpid: Dpid, no: number): ObservedPort | undefined {
+    return this.#ports.get(dpid)?.get(no);
+  }
+
+  /** Never the switch's own port. */
+  resolve(dpid: Dpid, ref: string | number): ObservedPort | undefined {
+    const no = typeof ref === 'number' ? ref : this.#named(dpid).get(ref);
+    const port = no === undefined ? undefined : this.port(dpid, no);
+    return port?.role === 'local' ? undefined : port;
+  }
+
+  /** Puts a whole switch, ports and all, in place of what was there. */
+  put(view: ObservedSwitch, ports: Map<number, ObservedPort>): void {
+    this.views.set(view.dpid, view);
+    this.#byIndex.set(view.index, view.dpid);
+    this.#ports.set(view.dpid, ports);
+    this.#names.delete(view.dpid);
+  }
+
+  /** Replaces what is said about the switch itself. */
+  update(view: ObservedSwitch): void {
+    this.views.set(view.dpid, view);
+  }
+
+  putPort(dpid: Dpid, port: ObservedPort): void {
+    const ports = this.#ports.get(dpid);
+    if (ports?.get(port.no)?.name !== port.name) this.#names.delete(dpid);
+    ports?.set(port.no, port);
+  }
+
+  deletePort(dpid: Dpid, no: number): void {
+    this.#ports.get(dpid)?.delete(no);
+    this.#names.delete(dpid);
+  }
+
+  delete(dpid: Dpid): void {
+    const view = this.views.get(dpid);
+    if (!view) return;
+    this.views.delete(dpid);
+    this.#byIndex.delete(view.index);
+    this.#ports.delete(dpid);
+    this.#names.delete(dpid);
+  }
+
+  #named(dpid: Dpid): ReadonlyMap<string, number | undefined> {
+    let names = this.#names.get(dpid);
+    if (!names) {
+      names = new Map();
+      for (const { no, name, role } of this.#ports.get(dpid)?.values() ?? []) {
+        if (role !== 'local') names.set(name, names.has(name) ? undefined : no);
+      }
+      this.#names.set(dpid, names);
+    }
+    return names;
+  }
+}
+
+/** What is worth remembering of a switch. */
+export const factsOf = ({ manufacturer, hardware, software, nicira, ports }: ObservedSwitch): KnownFacts => ({
+  manufacturer,
+  hardware,
+  software,
+  nicira,
+  ports: [...ports.values()].sort((a, b) => a.no - b.no),
+});
+
+/** A switch of an earlier run, not connected yet. `isLinked` says whether a link is remembered at a port. */
+export function remembered(
+  { dpid, index, facts }: KnownSwitch,
+  now: number,
+  isLinked: (no: number) => boolean,
+): { readonly view: ObservedSwitch; readonly ports: Map<number, ObservedPort> } {
+  const ports = new Map<number, ObservedPort>();
+  for (const port of facts?.ports ?? []) {
+    if (!isRealPort(port.no)) continue;
+    // Role and links were written apart, so one may be older than the other: links decide.
+    const role = port.up && isLinked(port.no) ? 'link' : port.role === 'link' ? 'pending' : port.role;
+    const { no, name, mac, up, currentSpeed } = port;
+    ports.set(no, { no, name, mac, up, currentSpeed, role: no === LOCAL_PORT ? 'local' : role });
+  }
+  const view: ObservedSwitch = {
+    dpid,
+    index,
+    connected: false,
+    remote: '',
+    since: now,
+    manufacturer: facts?.manufacturer ?? '',
+    hardware: facts?.hardware ?? '',
+    software: facts?.software ?? '',
+    nicira: facts?.nicira ?? false,
+    ports,
+  };
+  return { view, ports };
+}
