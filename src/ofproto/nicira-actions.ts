@@ -183,8 +183,8 @@ const controllerRule: ListRule = { structure: 'nx_action_controller2', min: 4, p
 function readControllerProperty(bytes: Uint8Array, at: number, end: number): ControllerProperty {
   const type = get16(bytes, at);
   const size = end - at - 4;
-  if (type === 0 && size === 2) return { prop: 'maxLen', maxLen: get16(bytes, at + 4) };
-  if (type === 1 && size === 2) return { prop: 'controllerId', controllerId: get16(bytes, at + 4) };
+  if (type === 0 && size === 4) return { prop: 'maxLen', maxLen: get16(bytes, at + 4) };
+  if (type === 1 && size === 4) return { prop: 'controllerId', controllerId: get16(bytes, at + 4) };
   if (type === 2 && size === 1) return { prop: 'reason', reason: bytes[at + 4]! };
   if (type === 3) return { prop: 'userdata', userdata: copyOf(bytes, at + 4, end) };
   if (type === 4 && size === 0) return { prop: 'pause' };
@@ -196,10 +196,10 @@ function writeControllerProperty(writer: Writer, property: ControllerProperty): 
   const from = writer.at;
   switch (property.prop) {
     case 'maxLen':
-      writer.u16(0).u16(0).u16(property.maxLen);
+      writer.u16(0).u16(0).u16(property.maxLen).zero(2);
       break;
     case 'controllerId':
-      writer.u16(1).u16(0).u16(property.controllerId);
+      writer.u16(1).u16(0).u16(property.controllerId).zero(2);
       break;
     case 'reason':
       writer.u16(2).u16(0).u8(property.reason);
