@@ -15,5 +15,6 @@ export * from './oxm.ts';
 export * from './oxm-fields.ts';
 export * from './packet/index.ts';
 export * from './struct.ts';
+export * from './text/index.ts';
 export * from './tlv.ts';
 export * from './writer.ts';

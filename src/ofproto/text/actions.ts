@@ -17,7 +17,7 @@ import {
   type TextNames,
   tableText,
 } from './names.ts';
-import { dotted } from './scan.ts';
+import { dotted, hexText } from './scan.ts';
 import { maskedText, valueText } from './value.ts';
 
 /** Words of hash fields (NX_HASH_FIELDS_*), multipath and bundle algorithms, by number. */
@@ -47,8 +47,6 @@ export const packetInReasons: readonly string[] = [
 type Of<T extends Action['type']> = Extract<Action, { type: T }>;
 /** Text of an action, or undefined when text cannot say it without loss; then its bytes are shown. */
 type Say<T extends Action['type']> = (action: Of<T>, names: TextNames) => string | undefined;
-
-const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
 function range(bits: FieldRange): string | undefined {
   const field = namedField(bits);
@@ -105,7 +103,8 @@ const says: { readonly [T in Action['type']]?: Say<T> } = {
   pushPbb: ({ ethertype }) => `push_pbb:${hex4(ethertype)}`,
   popPbb: () => 'pop_pbb',
   setField: (action) => {
-    if (action.field === 'unknown') return undefined;
+    // set_field has one name for both forms of in_port, and it means the wide one.
+    if (action.field === 'unknown' || action.field === 'nxmInPort') return undefined;
     const { field, value, mask } = action;
     const text = mask === undefined ? valueText(field, value) : maskedText(field, value, mask);
     return `set_field:${text}->${longName(field)}`;
@@ -113,7 +112,7 @@ const says: { readonly [T in Action['type']]?: Say<T> } = {
   nxRegMove: ({ nBits, src, dst }) => join('move:', range({ ...src, nBits }), '->', range({ ...dst, nBits })),
   nxRegLoad: ({ dst, value }) => {
     if (value >> BigInt(dst.nBits) !== 0n) return undefined;
-    return join(`load:${value === 0n ? '0' : hex(value)}->`, range(dst));
+    return join(`load:${hexText(value)}->`, range(dst));
   },
   nxNote: ({ note }) => `note:${dotted(note)}`,
   nxStackPush: ({ src }) => join('push:', range(src)),
@@ -197,7 +196,7 @@ const says: { readonly [T in Action['type']]?: Say<T> } = {
   nxDecap: ({ newPacketType }) =>
     newPacketType === 0xfffe
       ? 'decap()'
-      : `decap(packet_type(ns=${newPacketType >>> 16},type=${hex(newPacketType & 0xffff)}))`,
+      : `decap(packet_type(ns=${newPacketType >>> 16},type=${hexText(newPacketType & 0xffff)}))`,
 };
 
 function wrap(name: string, inside: string | undefined): string | undefined {
@@ -264,8 +263,8 @@ export function formatInstructions(list: readonly Instruction[], names: TextName
       case 'writeActions':
         return `write_actions(${one.actions.length === 0 ? 'drop' : listText(one.actions, names)})`;
       case 'writeMetadata': {
-        const mask = one.mask === 0xffff_ffff_ffff_ffffn ? '' : `/${hex(one.mask)}`;
-        return `write_metadata:${hex(one.metadata)}${mask}`;
+        const mask = one.mask === 0xffff_ffff_ffff_ffffn ? '' : `/${hexText(one.mask)}`;
+        return `write_metadata:${hexText(one.metadata)}${mask}`;
       }
       case 'gotoTable':
         return `goto_table:${tableText(one.tableId, names)}`;

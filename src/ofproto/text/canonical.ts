@@ -152,12 +152,14 @@ const instructionOrder: readonly Instruction['type'][] = [
 ];
 
 /**
- * One form for instruction lists that do the same: in the order in which a switch runs them, actions canonical, no empty
- * apply-actions, no bits of metadata outside its mask.
+ * One form for instruction lists that do the same: in the order in which a switch runs them, actions canonical, one or
+ * no apply-actions, no bits of metadata outside its mask.
  */
 export function canonicalInstructions(list: readonly Instruction[]): Instruction[] {
-  return list
-    .filter((one) => one.type !== 'applyActions' || one.actions.length > 0)
+  const applied = list.flatMap((one) => (one.type === 'applyActions' ? one.actions : []));
+  const others = list.filter((one) => one.type !== 'applyActions');
+  const all: Instruction[] = applied.length === 0 ? others : [...others, { type: 'applyActions', actions: applied }];
+  return all
     .toSorted((a, b) => instructionOrder.indexOf(a.type) - instructionOrder.indexOf(b.type))
     .map((one): Instruction => {
       if (one.type === 'applyActions' || one.type === 'writeActions')

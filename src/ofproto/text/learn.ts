@@ -11,8 +11,9 @@ import {
   parseTable,
   type TextNames,
   tableText,
+  wholeBits,
 } from './names.ts';
-import { arrowOf, bigOf, numberOf, pairsOf, textError } from './scan.ts';
+import { arrowOf, bigOf, hexText, numberOf, pairsOf, textError } from './scan.ts';
 import { parseValue, valueText } from './value.ts';
 
 type Learn = Extract<Action, { type: 'nxLearn' | 'nxLearn2' }>;
@@ -68,11 +69,11 @@ function specText({ nBits, src, dst }: LearnSpec): string | undefined {
   if (target === undefined) return undefined;
   if ('immediate' in src) {
     if (dst.to === 'output' || src.immediate >> BigInt(nBits) !== 0n) return undefined;
-    const value = src.immediate === 0n ? '0' : `0x${src.immediate.toString(16)}`;
+    const value = hexText(src.immediate);
     if (dst.to === 'load') return `load:${value}->${target}`;
     const field = namedField(dst)!;
     const { bits, bytes } = fields[field];
-    if (bytes === 0 || nBits !== bits) return `${target}=${value}`;
+    if (bytes === 0 || nBits !== wholeBits(field)) return `${target}=${value}`;
     return `${longName(field)}=${valueText(field, bits > 48 ? src.immediate : Number(src.immediate))}`;
   }
   const source = rangeText(src, nBits);
@@ -139,8 +140,8 @@ function parseSpec(token: string): LearnSpec {
     return { nBits, src: sourceOf(right, nBits), dst: { to: 'match', field, ofs } };
   }
   const field = fieldOfName(left, WHAT);
-  const { bits, bytes } = fields[field];
-  if (bytes === 0) throw textError(WHAT, token, 'needs the bits of the field in brackets');
+  const bits = wholeBits(field);
+  if (fields[field].bytes === 0) throw textError(WHAT, token, 'needs the bits of the field in brackets');
   if (at < 0 || isBitsText(right)) {
     const src = at < 0 ? { field, ofs: 0, nBits: bits } : specBits(right);
     if (src.nBits !== bits) throw textError(WHAT, token, 'has sides of different width');
@@ -148,6 +149,7 @@ function parseSpec(token: string): LearnSpec {
   }
   const { value, mask } = parseValue(field, right, WHAT);
   if (mask !== undefined || value instanceof Uint8Array) throw textError(WHAT, token, 'takes no mask');
+  if (BigInt(value) >> BigInt(bits) !== 0n) throw textError(WHAT, token, `does not fit ${bits} bits`);
   return { nBits: bits, src: { immediate: BigInt(value) }, dst: { to: 'match', field, ofs: 0 } };
 }
 

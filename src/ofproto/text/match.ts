@@ -3,8 +3,8 @@ import { vlanPresent } from '../constants.ts';
 import { canonicalList, listOf, type Match, matchOf } from '../match.ts';
 import type { KnownEntry, OxmEntry, UnknownEntry } from '../oxm.ts';
 import { type FieldName, fieldList, fields, prerequisites } from '../oxm-fields.ts';
-import { fieldOfName } from './names.ts';
-import { hexBytes, numberOf, splitTop, textError } from './scan.ts';
+import { fieldOfName, headerName, longName } from './names.ts';
+import { hexBytes, hexText, numberOf, splitTop, textError } from './scan.ts';
 import { maskedText, parseValue, valueText } from './value.ts';
 
 const WHAT = 'match text';
@@ -66,6 +66,7 @@ const shownOrder: readonly string[] = [
     'ipFrag',
   ],
   ...['icmpv4Type', 'icmpv4Code', 'icmpv6Type', 'icmpv6Code', 'ipv6NdTarget', 'ipv6NdSll', 'ipv6NdTll'],
+  ...['nshFlags', 'nshTtl', 'nshMdtype', 'nshNp', 'nshSpi', 'nshSi', 'nshC1', 'nshC2', 'nshC3', 'nshC4'],
   ...['ndReserved', 'ndOptionsType', 'tcpSrc', 'tcpDst', 'udpSrc', 'udpDst', 'sctpSrc', 'sctpDst', 'tcpFlags'],
 ];
 const rank = new Map(shownOrder.map((name, index) => [name, index]));
@@ -124,7 +125,12 @@ const pad = (value: number, digits: number): string => `0x${value.toString(16).p
 
 function entryText(entry: KnownEntry, list: readonly OxmEntry[]): string[] {
   const { field, value, mask } = entry;
-  const name = fields[field].ovs;
+  const name = nameOf(field, list);
+  // Masks where no switch takes one, in the plainest form.
+  if (mask !== undefined && unmasked.has(field)) {
+    const masked = maskedHex(value, mask);
+    return [field === 'ipDscp' ? `ip_dscp=${masked}` : `${name}=${masked}`];
+  }
   switch (field) {
     case 'vlanVid':
     case 'nxmVlanTci':
@@ -141,17 +147,32 @@ function entryText(entry: KnownEntry, list: readonly OxmEntry[]): string[] {
     case 'packetType':
       return [`${name}=${valueText(field, value)}`];
     default:
-      return [`${name}=${mask === undefined ? plainText(field, value) : maskedText(field, value, mask)}`];
+      return [`${name}=${mask === undefined ? valueText(field, value) : maskedText(field, value, mask)}`];
   }
 }
 
-/** In a match, Open vSwitch writes a hex zero as plain 0. */
-function plainText(field: FieldName, value: KnownEntry['value']): string {
-  return fields[field].format === 'hex' && (value === 0 || value === 0n) ? '0' : valueText(field, value);
+/** Fields whose special form has no place for a mask. */
+const unmasked: ReadonlySet<string> = new Set(['ethType', 'ipDscp', 'ctZone', 'nxmIpTos', 'packetType']);
+
+function maskedHex(value: KnownEntry['value'], mask: KnownEntry['value']): string {
+  return `${hexText(Number(value))}/${hexText(Number(mask))}`;
+}
+
+/** tp_src and icmp_type say which field they are by the protocol; without one, the field's own name does. */
+function nameOf(field: FieldName, list: readonly OxmEntry[]): string {
+  const { ovs } = fields[field];
+  // dl_vlan_pcp says that there is a tag; where the match does not, it must not.
+  if (field === 'vlanPcp' && !list.some((entry) => entry.field === 'vlanVid')) return 'vlan_pcp';
+  // A flow's own cookie has the short name.
+  if (field === 'nxmCookie') return headerName(field);
+  return candidates.get(ovs)?.length === 1 || applies(field, list) ? ovs : longName(field);
 }
 
 function vlanText({ field, value, mask }: KnownEntry, list: readonly OxmEntry[]): string {
   const tci = Number(value);
+  // Bits that a VLAN id does not have would turn into a priority in the forms below.
+  if (field === 'vlanVid' && (tci > 0x1fff || Number(mask ?? 0) > 0x1fff))
+    return `vlan_vid=${pad(tci, 4)}${mask === undefined ? '' : `/${pad(Number(mask), 4)}`}`;
   if (field === 'nxmVlanTci') return `vlan_tci=${pad(tci, 4)}${mask === undefined ? '' : `/${pad(Number(mask), 4)}`}`;
   if (mask === undefined && (tci & vlanPresent) !== 0) return `dl_vlan=${tci & 0xfff}`;
   // A priority says that there is a tag; the present bit alone need not be said again.
@@ -210,7 +231,7 @@ export function parseMatchParts(parts: readonly string[]): OxmEntry[] {
   const isType = ([key]: [string, string]): boolean => /^(dl_type|eth_type|nw_proto|ip_proto)$/.test(key);
   for (const [key, value] of [...later.filter(isType), ...later.filter((one) => !isType(one))])
     list.push(parseEntry(key, value, list));
-  if (list.some((entry) => entry.field === 'vlanPcp') && !list.some((entry) => entry.field === 'vlanVid'))
+  if (seen.has('dl_vlan_pcp') && !list.some(({ field }) => field === 'vlanVid' || field === 'nxmVlanTci'))
     list.push({ field: 'vlanVid', value: vlanPresent, mask: vlanPresent });
   return canonicalList(list, false);
 }
@@ -238,7 +259,7 @@ function parseEntry(key: string, text: string, before: readonly OxmEntry[]): Oxm
     case 'vlan_tci':
       return { field: 'nxmVlanTci', ...parseValue('nxmVlanTci', text, WHAT) };
     case 'nw_tos': {
-      const tos = numberOf(text, 255, WHAT);
+      const tos = numberOf(text, 4 * 255, WHAT);
       if (tos % 4 !== 0) throw textError(WHAT, text, 'has ECN bits');
       return { field: 'ipDscp', value: tos / 4 };
     }
@@ -255,7 +276,7 @@ function resolve(key: string, list: readonly OxmEntry[]): FieldName {
   const found = candidates.get(key);
   if (found === undefined) return fieldOfName(key, WHAT);
   if (found.length === 1) return found[0]!;
-  const fitting = found.find((field) => applies(field, list));
+  const fitting = found.find((field) => applies(field, list)) ?? found.find((field) => longName(field) === key);
   if (fitting === undefined) throw textError(WHAT, key, 'needs a protocol such as tcp');
   return fitting;
 }

@@ -124,10 +124,15 @@ export function namedField(id: FieldId): FieldName | undefined {
     : plainField(id.field);
 }
 
+/** Bits that NAME[] stands for: all of the field, but for VLAN ids the twelve below the present bit, as in Open vSwitch. */
+export function wholeBits(field: FieldName): number {
+  return field === 'vlanVid' ? 12 : fields[field].bits;
+}
+
 /** NAME[], NAME[3] or NAME[0..15]. */
 export function bitsText({ field, ofs, nBits }: Bits): string {
   const name = headerName(field);
-  if (ofs === 0 && nBits === fields[field].bits) return `${name}[]`;
+  if (ofs === 0 && nBits === wholeBits(field)) return `${name}[]`;
   return nBits === 1 ? `${name}[${ofs}]` : `${name}[${ofs}..${ofs + nBits - 1}]`;
 }
 
@@ -138,14 +143,14 @@ export function parseBits(text: string, what: string): Bits {
   const field = fieldOfName(match[1]!, what);
   const { bits } = fields[field];
   const ofs = Number(match[3] ?? 0);
-  const last = match[3] === undefined ? bits - 1 : Number(match[4] ?? ofs);
+  const last = match[3] === undefined ? wholeBits(field) - 1 : Number(match[4] ?? ofs);
   if (last < ofs || last >= bits) throw textError(what, text, `is outside the ${bits} bits of the field`);
   return { field, ofs, nBits: last - ofs + 1 };
 }
 
 /** True when the text looks like NAME[…]. */
 export function isBitsText(text: string): boolean {
-  return /^[A-Z]\w*\[[\d.]*\]$/.test(text);
+  return /^[A-Za-z]\w*\[[\d.]*\]$/.test(text);
 }
 
 /** Port as Open vSwitch shows it: reserved ones by name. */
@@ -176,8 +181,9 @@ export function parsePort16(text: string, what: string): number {
 /** Table as `names` has it, else its number. */
 export function tableText(tableId: number, names: TextNames): string {
   const name = names.tableName?.(tableId);
-  if (name === undefined) return String(tableId);
-  return /^[A-Za-z][\w.-]*$/.test(name) ? name : JSON.stringify(name);
+  // A name that would need escapes is not worth them.
+  if (name === undefined || !/^[\w .:/-]+$/.test(name)) return String(tableId);
+  return /^[A-Za-z][\w.-]*$/.test(name) ? name : `"${name}"`;
 }
 
 /** Table of a number or a name. */

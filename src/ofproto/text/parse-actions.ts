@@ -323,10 +323,6 @@ export function parseInstructions(text: string, names: TextNames = {}): Instruct
     else if (name === 'raw_instruction') list.push(one(decoded(argument, decodeInstructions), argument));
     else actions.push(parseAction(token, around));
   }
-  const kinds = list
-    .map((instruction) => instruction.type)
-    .filter((type) => type !== 'experimenter' && type !== 'unknown');
-  if (new Set(kinds).size !== kinds.length) throw textError(WHAT, text, 'has an instruction twice');
   if (actions.length > 0) list.push({ type: 'applyActions', actions });
   return canonicalInstructions(list);
 }

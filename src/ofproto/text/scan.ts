@@ -10,19 +10,23 @@ export function textError(what: string, token: string, problem: string, options:
 /** Deepest nesting of parentheses that we follow. */
 const MAX_DEPTH = 32;
 
-/** Splits at commas and blanks outside parentheses; empty parts are dropped. */
+/** Splits at commas and blanks outside parentheses and quotes; empty parts are dropped. */
 export function splitTop(text: string, what: string, separators = ', \t\n'): string[] {
   const parts: string[] = [];
   let depth = 0;
   let from = 0;
+  let quoted = false;
   for (let i = 0; i <= text.length; i++) {
     const c = text[i];
+    if (c === '"') quoted = !quoted;
+    if (quoted && c !== undefined) continue;
     if (c === '(' && ++depth > MAX_DEPTH) throw textError(what, text, 'is nested too deep');
     if (c === ')' && --depth < 0) throw textError(what, text, 'has a ) without its (');
     if (c !== undefined && (depth > 0 || !separators.includes(c))) continue;
     if (i > from) parts.push(text.slice(from, i));
     from = i + 1;
   }
+  if (quoted) throw textError(what, text, 'has a quote that does not end');
   if (depth > 0) throw textError(what, text, 'has a ( without its )');
   return parts;
 }
@@ -76,9 +80,10 @@ export function pairsOf(text: string, what: string): { key: string; value: strin
   });
 }
 
-/** Hex bytes, with or without dots or colons between them. */
+/** Hex bytes, with or without dots or colons between them; between those, one digit will do. */
 export function hexBytes(text: string, what: string): Buffer {
-  const digits = text.replace(/[.:]/g, '');
+  const parts = text.split(/[.:]/);
+  const digits = parts.length === 1 ? text : parts.map((part) => part.padStart(2, '0')).join('');
   if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits)) throw textError(what, text, 'is no hex');
   return Buffer.from(digits, 'hex');
 }
@@ -86,4 +91,14 @@ export function hexBytes(text: string, what: string): Buffer {
 /** Lower-case hex of bytes, two digits each, with dots between as Open vSwitch writes it. */
 export function dotted(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('.');
+}
+
+/** Hex with 0x, as C's %#x has it: zero is plain 0. */
+export function hexText(value: number | bigint): string {
+  return value === 0 || value === 0n ? '0' : `0x${value.toString(16)}`;
+}
+
+/** Runs of white space become one blank, so that what looks for it need not go back and forth. */
+export function oneBlank(text: string): string {
+  return text.replace(/\s+/g, ' ');
 }

@@ -3,7 +3,7 @@ import type { Value } from '../oxm.ts';
 import { type FieldName, type FieldSpec, fields } from '../oxm-fields.ts';
 import { ipv4Text, ipv6Text, macText, parseIpv4Text, parseIpv6Text, parseMacText } from './address.ts';
 import { parsePort, parsePort16, port16Text, portText } from './names.ts';
-import { bigOf, textError } from './scan.ts';
+import { bigOf, hexText, textError } from './scan.ts';
 
 /** Bits with names, lowest first; an empty name has none. */
 const flagNames: Partial<Record<FieldSpec['format'], readonly string[]>> = {
@@ -26,8 +26,6 @@ export interface ValueMask {
   readonly value: Value;
   readonly mask?: Value;
 }
-
-const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
 function bytesHex(bytes: Uint8Array): string {
   return `0x${Buffer.from(bytes).toString('hex')}`;
@@ -52,15 +50,15 @@ export function valueText(field: FieldName, value: Value): string {
     case 'vlanVid':
       return String(value);
     case 'packetType':
-      return `(${Number(value) >>> 16},${hex(Number(value) & 0xffff)})`;
+      return `(${Number(value) >>> 16},${hexText(Number(value) & 0xffff)})`;
     case 'ipFrag':
-      return fragmentWords.find(([, word, mask]) => word === value && mask === 3)?.[0] ?? hex(value);
+      return fragmentWords.find(([, word, mask]) => word === value && mask === 3)?.[0] ?? hexText(value);
     case 'tcpFlags':
     case 'ctState':
     case 'tunFlags':
       return exactFlags(spec, Number(value));
     default:
-      return hex(value);
+      return hexText(value);
   }
 }
 
@@ -81,14 +79,14 @@ export function maskedText(field: FieldName, value: Value, mask: Value): string 
     }
     case 'ipFrag': {
       const word = fragmentWords.find(([, bits, wildcard]) => bits === value && wildcard === mask);
-      return word?.[0] ?? `${hex(value)}/${hex(mask as number)}`;
+      return word?.[0] ?? `${hexText(value)}/${hexText(mask as number)}`;
     }
     case 'tcpFlags':
     case 'ctState':
     case 'tunFlags':
       return maskedFlags(spec, Number(value), Number(mask));
     default:
-      return `${hex(value)}/${hex(mask as number)}`;
+      return `${hexText(value)}/${hexText(mask as number)}`;
   }
 }
 
@@ -108,7 +106,7 @@ function exactFlags(spec: FieldSpec, value: number): string {
     shown.push(name);
     rest -= 1 << bit;
   });
-  if (rest !== 0) shown.push(hex(rest));
+  if (rest !== 0) shown.push(hexText(rest));
   return shown.length === 0 ? '0' : shown.join('|');
 }
 
@@ -116,7 +114,7 @@ function maskedFlags(spec: FieldSpec, value: number, mask: number): string {
   const names = flagNames[spec.format]!;
   const known = 2 ** names.length - 1;
   // Bits without a name, or set outside the mask, need the plain form.
-  if ((mask & ~known) !== 0 || (value & ~mask) !== 0) return `${hex(value)}/${hex(mask)}`;
+  if ((mask & ~known) !== 0 || (value & ~mask) !== 0) return `${hexText(value)}/${hexText(mask)}`;
   return names
     .map((name, bit) => ((mask & (1 << bit)) === 0 ? '' : (value & (1 << bit)) === 0 ? `-${name}` : `+${name}`))
     .join('');
@@ -165,6 +163,7 @@ function parsePlain(spec: FieldSpec, text: string, what: string): Value {
     case 'bytes':
       return parseBytes(text, what);
     case 'packetType': {
+      if (!text.startsWith('(')) return Number(bigOf(text, 32, what));
       const pair = /^\((\d{1,5}),(0x[0-9a-fA-F]{1,4}|\d{1,5})\)$/.exec(text);
       const [space, type] = pair ? [Number(pair[1]), Number(pair[2])] : [0x1_0000, 0];
       return must(space > 0xffff || type > 0xffff ? undefined : space * 0x1_0000 + type);
@@ -174,7 +173,8 @@ function parsePlain(spec: FieldSpec, text: string, what: string): Value {
     case 'tunFlags':
       return parseExactFlags(spec, flagNames[spec.format]!, text, what);
     default: {
-      const value = bigOf(text, spec.bits, what);
+      // The wire may hold more bits than the field has; what is too much is for the encoder to refuse.
+      const value = bigOf(text, 8 * spec.bytes, what);
       return spec.bits > 48 ? value : Number(value);
     }
   }
@@ -190,7 +190,7 @@ function parseExactFlags(spec: FieldSpec, names: readonly string[], text: string
   let value = 0;
   for (const word of text.split('|')) {
     const bit = names.indexOf(word);
-    const add = bit >= 0 ? 1 << bit : Number(bigOf(word, spec.bits, what));
+    const add = bit >= 0 ? 1 << bit : Number(bigOf(word, 8 * spec.bytes, what));
     value = (value | add) >>> 0;
   }
   return value;
