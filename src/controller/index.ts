@@ -1,5 +1,7 @@
 /** The controller's door: what apps and programs that embed Netloom build on. */
 export * from './core/app.ts';
+export * from './core/limits.ts';
+export * from './core/membership.ts';
 export * from './kernel/index.ts';
 export * from './model/index.ts';
 export * from './observed/index.ts';

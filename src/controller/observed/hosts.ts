@@ -2,8 +2,8 @@ import { type Dpid, InvariantError, type IpAddress, type Mac } from '../kernel/i
 import type { KnownHost } from './hints.ts';
 import type { Attachment, Host } from './types.ts';
 
-/** Endpoint ids of learned hosts, per switch; ids below belong to declared ports. */
-export const LEARNED_ENDPOINTS = { first: 0x80_0000, last: 0xff_ffff } as const;
+/** Endpoint ids of learned hosts, per switch; ids below belong to declared ports. 17 bits, so that with the switch index they fit a cookie. */
+export const LEARNED_ENDPOINTS = { first: 0x80_0000, last: 0x81_ffff } as const;
 
 /** More addresses than any sane host has; the oldest goes first. Bounds what one noisy host can make us keep. */
 const MAX_ADDRESSES = 32;

@@ -15,6 +15,8 @@ export const Priority = {
   exact: 300,
   /** Above exact: an exception to an exact rule, e.g. a narrower form of the same traffic. */
   exception: 400,
+  /** What is allowed again although an exception refuses it: the narrowest form of the traffic. */
+  permit: 450,
   /** Explicit refusals that nothing of the apps' own may overrule. */
   deny: 500,
   /** Control protocols (LLDP) that belong to us whatever port they arrive on. */

@@ -1,5 +1,6 @@
 import {
   type Action,
+  encodeActions,
   encodeInstructions,
   encodeMatch,
   type FieldName,
@@ -268,3 +269,6 @@ export function actionOf(step: Step): Action {
       throw new InvariantError(`${step.step} is not an action`);
   }
 }
+
+/** Bytes of an action list, for buckets. */
+export const actionBytes = (steps: readonly Step[]): Buffer => encodeActions(steps.map(actionOf));
