@@ -1,0 +1,96 @@
+import {
+  type Compiler,
+  type Dpid,
+  type Effect,
+  type Membership,
+  membershipOf,
+  type NetworkState,
+  type Owner,
+  type Placement,
+  type Port,
+  type Rule,
+  type StateChange,
+  switchBinding,
+} from '../../controller/index.ts';
+import { metersOwner, parseOwner, portOwner, switchOwner } from './owners.ts';
+import { portRules } from './port-rules.ts';
+import { meterRules, switchRules } from './switch-rules.ts';
+
+/** State in, rules of tenants' ports out. */
+export const tenantsCompiler: Compiler<NetworkState, StateChange> = {
+  name: 'tenants',
+
+  *affected(change, state) {
+    const membership = membershipOf(state);
+    const effect = membership.effectOf(change);
+    const before = change.kind === 'port' ? change.before : undefined;
+    for (const key of effect.ports) {
+      const port =
+        state.desired.ports.get(key) ?? (before && `${before.tenant}/${before.id}` === key ? before : undefined);
+      if (port) yield portOwner(port);
+    }
+    yield* attached(effect, membership);
+    for (const dpid of effect.switches) {
+      const index = change.kind === 'switch' ? change.before?.index : undefined;
+      yield switchOwner(dpid, membership.indexOf(dpid) || (index ?? 0));
+    }
+    for (const [tenant, dpids] of effect.tenants) for (const dpid of dpids) yield metersOwner(tenant, dpid, state);
+    if (change.kind === 'tenant') yield* quotaEdited(change, state);
+    if (change.kind === 'network' && change.before?.unknownUnicast !== change.after?.unknownUnicast) {
+      const network = (change.after ?? change.before)!;
+      for (const dpid of membership.switchesOf(network.index)) yield metersOwner(network.tenant, dpid, state);
+    }
+  },
+
+  *owners(state) {
+    const membership = membershipOf(state);
+    for (const port of state.desired.ports.values()) yield portOwner(port);
+    for (const sw of state.observed.switches.values()) {
+      yield switchOwner(sw.dpid, sw.index);
+      const tenants = new Set<string>();
+      for (const { port } of membership.membersOf(sw.dpid)) if (port) tenants.add(port.tenant);
+      for (const tenant of tenants) yield metersOwner(tenant, sw.dpid, state);
+    }
+  },
+
+  compile(owner, state) {
+    const { kind, first, second } = parseOwner(owner);
+    const membership = membershipOf(state);
+    if (kind === 'switch') return one(first as Dpid, switchRules(first as Dpid, membership));
+    if (kind === 'meters') return one(second as Dpid, meterRules(first, second as Dpid, membership, state));
+    const port = state.desired.ports.get(`${first}/${second}`);
+    return port ? portRules(port, membership, state) : new Map();
+  },
+};
+
+const one = (dpid: Dpid, rules: readonly Rule[]): Placement => new Map(rules.length > 0 ? [[dpid, rules]] : []);
+
+/** Declared ports whose rules are placed on other switches, where the set of those changed. */
+function* attached(effect: Effect, membership: Membership): Iterable<Owner> {
+  for (const [network, components] of effect.edges) {
+    for (const component of components) {
+      for (const dpid of membership.segment(network, component)) {
+        for (const no of membership.portsAt(network, dpid)) {
+          const port: Port | undefined = membership.at(dpid, no)?.port;
+          if (port && port.mac !== 'learned') yield portOwner(port);
+        }
+      }
+    }
+  }
+}
+
+function* quotaEdited(change: StateChange & { kind: 'tenant' }, state: NetworkState): Iterable<Owner> {
+  const was = change.before?.quota;
+  const is = change.after?.quota;
+  const tenant = (change.after ?? change.before)!.id;
+  const limitTurned = (was?.bandwidthKbps === undefined) !== (is?.bandwidthKbps === undefined);
+  if (!limitTurned && was?.bandwidthKbps === is?.bandwidthKbps && was?.packetInRate === is?.packetInRate) return;
+  const switches = new Set<Dpid>();
+  for (const port of state.desired.portsOf(tenant)) {
+    const binding = switchBinding(port);
+    if (!binding) continue;
+    switches.add(binding.switch);
+    if (limitTurned) yield portOwner(port);
+  }
+  for (const dpid of switches) yield metersOwner(tenant, dpid, state);
+}
