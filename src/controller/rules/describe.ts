@@ -8,10 +8,11 @@ import {
   MeterFlag,
   type OxmEntry,
   portNames,
+  readBands,
+  readBuckets,
   type Value,
 } from '../../ofproto/index.ts';
 import { formatIp, formatMac } from '../kernel/index.ts';
-import { readBands, readBuckets } from './buckets.ts';
 import { stateSlots, tableName } from './pipeline.ts';
 import { priorityName } from './priority.ts';
 import type { FlowRule, GroupRule, MeterRule, Rule } from './types.ts';
@@ -151,7 +152,7 @@ export const groupTypeName = (type: number): string => groupTypeNames.get(type) 
 
 /** A bucket list as text, e.g. `[output:1] [watch:2 output:2]`. */
 export const bucketsText = (buckets: Buffer): string =>
-  readBuckets(buckets)
+  readBuckets(buckets, 0, buckets.length)
     .map(({ weight, watchPort, actions }) => {
       const watch = watchPort === 0xffff_ffff ? '' : `watch:${portText(watchPort)} `;
       return `[${watch}${weight > 1 ? `weight:${weight} ` : ''}${actionsText(actions)}]`;
@@ -160,7 +161,7 @@ export const bucketsText = (buckets: Buffer): string =>
 
 /** A band list as text, e.g. `drop above 100 pktps, burst 20`. */
 export const bandsText = (flags: number, bands: Buffer): string =>
-  readBands(bands)
+  readBands(bands, 0, bands.length)
     .map(({ rate, burstSize }) => {
       const unit = (flags & MeterFlag.pktps) !== 0 ? 'pktps' : 'kbps';
       return `drop above ${rate} ${unit}${(flags & MeterFlag.burst) === 0 ? '' : `, burst ${burstSize}`}`;

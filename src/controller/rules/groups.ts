@@ -1,12 +1,18 @@
-import { encodeActions, GroupType, MeterBandType, MeterFlag, Writer } from '../../ofproto/index.ts';
+import {
+  type Bucket,
+  Group,
+  GroupType,
+  MeterFlag,
+  Port,
+  writeBands,
+  writeBuckets,
+  written,
+} from '../../ofproto/index.ts';
 import { InvariantError } from '../kernel/index.ts';
-import { Bucket, DropBand } from './buckets.ts';
 import { groupKey, meterKey } from './keys.ts';
 import { actionOf } from './rule.ts';
 import type { Step } from './steps.ts';
 import type { GroupRule, MeterRule } from './types.ts';
-
-const any = 0xffff_ffff;
 
 /** One way on for a packet. */
 export interface BucketSpec {
@@ -34,32 +40,26 @@ export function group(spec: GroupSpec): GroupRule {
     new InvariantError(`group 0x${id.toString(16)}: ${problem}`, { id });
   if (type === 'indirect' && spec.buckets.length !== 1)
     throw refuse(`indirect with ${spec.buckets.length} buckets, 1 wanted`);
-  const writer = new Writer();
   const refs: number[] = [];
-  for (const bucket of spec.buckets) {
-    if (type === 'fastFailover' && bucket.watchPort === undefined)
-      throw refuse('a fast-failover bucket needs a watch port');
-    if (bucket.watchPort !== undefined && (type === 'all' || type === 'indirect'))
-      throw refuse(`${type} watches no port`);
-    if (bucket.weight !== undefined && (type !== 'select' || bucket.weight < 1))
-      throw refuse(`weight ${bucket.weight}`);
-    for (const step of bucket.actions) if (step.step === 'group') refs.push(step.id);
-    const actions = encodeActions(bucket.actions.map(actionOf));
-    const at = writer.take(Bucket.size);
-    Bucket.write(writer.bytes, at, {
-      len: Bucket.size + actions.length,
-      weight: type === 'select' ? (bucket.weight ?? 1) : 0,
-      watchPort: bucket.watchPort ?? any,
-      watchGroup: any,
+  const buckets: Bucket[] = [];
+  for (const { actions, watchPort, weight } of spec.buckets) {
+    if (type === 'fastFailover' && watchPort === undefined) throw refuse('a fast-failover bucket needs a watch port');
+    if (watchPort !== undefined && (type === 'all' || type === 'indirect')) throw refuse(`${type} watches no port`);
+    if (weight !== undefined && (type !== 'select' || weight < 1)) throw refuse(`weight ${weight}`);
+    for (const step of actions) if (step.step === 'group') refs.push(step.id);
+    buckets.push({
+      weight: type === 'select' ? (weight ?? 1) : 0,
+      watchPort: watchPort ?? Port.any,
+      watchGroup: Group.any,
+      actions: actions.map(actionOf),
     });
-    writer.raw(actions);
   }
   if (refs.includes(id)) throw refuse('refers to itself');
   return {
     kind: 'group',
     groupId: id,
     type: GroupType[type],
-    buckets: Buffer.from(writer.bytes.subarray(0, writer.at)),
+    buckets: written((writer) => writeBuckets(writer, buckets)),
     refs,
     key: groupKey(id),
   };
@@ -79,11 +79,10 @@ export interface MeterSpec {
 /** Compiles a meter. Throws InvariantError for a rate below 1. */
 export function meter(spec: MeterSpec): MeterRule {
   const { id, unit, rate, burst } = spec;
-  if (!Number.isInteger(rate) || rate < 1 || rate > any) {
+  if (!Number.isInteger(rate) || rate < 1 || rate > 0xffff_ffff) {
     throw new InvariantError(`meter ${id}: rate ${rate}; a whole number from 1 wanted`, { id });
   }
-  const bands = Buffer.alloc(DropBand.size);
-  DropBand.write(bands, 0, { type: MeterBandType.drop, len: DropBand.size, rate, burstSize: burst ?? 0 });
+  const bands = written((writer) => writeBands(writer, [{ type: 'drop', rate, burstSize: burst ?? 0 }]));
   const flags = MeterFlag[unit] | MeterFlag.stats | (burst === undefined ? 0 : MeterFlag.burst);
   return { kind: 'meter', meterId: id, flags, bands, key: meterKey(id) };
 }

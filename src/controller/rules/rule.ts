@@ -1,6 +1,5 @@
 import {
   type Action,
-  encodeActions,
   encodeInstructions,
   encodeMatch,
   type FieldName,
@@ -269,6 +268,3 @@ export function actionOf(step: Step): Action {
       throw new InvariantError(`${step.step} is not an action`);
   }
 }
-
-/** Bytes of an action list, for buckets. */
-export const actionBytes = (steps: readonly Step[]): Buffer => encodeActions(steps.map(actionOf));

@@ -1,0 +1,443 @@
+import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
+import { InvariantError } from '../kernel/index.ts';
+import { BookCounters } from './book-metrics.ts';
+import { parseCookie } from './cookie.ts';
+import { describeRule } from './describe.ts';
+import type { CompileTarget } from './engine.ts';
+import { isLost, Ledger, type LedgerHooks, type OwnerState, type Placed } from './ledger.ts';
+import type { PlacementChange, SwitchDelta } from './plan.ts';
+import { type PlacedState, type RuleFailure, type RuleStatus, type SwitchStatus, worse } from './status.ts';
+import type { Owner, Placement, Rule, SwitchChannel } from './types.ts';
+import { type Difference, type FlowView, type GroupView, type MeterView, SwitchViews } from './views.ts';
+import { SwitchWorker } from './worker.ts';
+
+/** What the book tells about as it happens. */
+export interface BookListener {
+  /** Rules of an owner became confirmed, pending or failed somewhere. */
+  ownerChanged?(ownerKey: string, object: string | undefined): void;
+  /** A switch refused a rule; it is tried again after a while. */
+  refused?(event: {
+    dpid: Dpid;
+    owner: string;
+    object: string | undefined;
+    rule: string;
+    type: string;
+    error: string;
+  }): void;
+  /** A switch did not hold what it should; it was put right. */
+  drift?(event: { dpid: Dpid; missing: number; unexpected: number; different: number }): void;
+  /** A switch holds all that is wanted, for the first time since it connected. `changes` is what had to be sent. */
+  synced?(event: { dpid: Dpid; changes: number }): void;
+}
+
+/** What the book needs around it. */
+export interface BookOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricSink;
+  readonly listener?: BookListener;
+  /** Runs `fn` after other events had their turn; `setImmediate` by default. */
+  readonly yieldTo?: (fn: () => void) => void;
+  /** Rules in one bundle at most; a larger change goes as several. */
+  readonly bundleRules?: number;
+  /** Time between comparisons with a connected switch, milliseconds; 0 for none. Default 60 s, spread by ±10 %. */
+  readonly reconcileMs?: number;
+  /** First and longest pause before refused rules are tried again, milliseconds. */
+  readonly retryMs?: readonly [first: number, longest: number];
+  /** A number in [0, 1), to spread comparisons; Math.random by default. */
+  readonly random?: () => number;
+}
+
+/** Why a flow is there. */
+export interface Explanation {
+  readonly owner: string;
+  readonly object: string | undefined;
+  readonly revision: number;
+}
+
+interface Waiter {
+  readonly done: () => boolean;
+  readonly resolve: () => void;
+}
+
+/**
+ * The one place that writes flows, groups and meters. Owners say what they want on which switch; the book keeps what
+ * each switch holds, sends the difference, and knows how far it got.
+ */
+export class RuleBook implements CompileTarget {
+  readonly #options: BookOptions;
+  readonly #counters: BookCounters;
+  readonly #owners = new Map<string, OwnerState>();
+  readonly #ids = new Map<number, OwnerState>();
+  readonly #objects = new Map<string, Set<OwnerState>>();
+  readonly #switches = new Map<Dpid, SwitchWorker>();
+  readonly #unflushed = new Set<SwitchWorker>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #hooks: LedgerHooks;
+  #revision = 0;
+
+  constructor(options: BookOptions) {
+    this.#options = options;
+    this.#hooks = {
+      changed: (owner) => this.#changed(owner),
+      conflict: (dpid, winner, loser, rule) => this.#conflict(dpid, winner, loser, rule),
+    };
+    this.#counters = new BookCounters(options.metrics, () => this.#switches.values());
+  }
+
+  /** Replaces what an owner wants, on all switches. `revision` is that of the state it was compiled from. */
+  set(owner: Owner, placement: Placement, revision = 0): void {
+    const state = this.#owner(owner);
+    state.revision = revision;
+    state.problem = undefined;
+    for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
+    if (state.at.size > placement.size) {
+      for (const dpid of [...state.at.keys()]) {
+        if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
+      }
+    }
+    this.#dropWhenEmpty(state);
+  }
+
+  /** The owner wants nothing any more. */
+  remove(ownerKey: string): void {
+    const state = this.#owners.get(ownerKey);
+    if (!state) return;
+    state.problem = undefined;
+    for (const dpid of [...state.at.keys()]) this.#place(this.#worker(dpid), state, [], state.revision);
+    this.#dropWhenEmpty(state);
+  }
+
+  /** The owner could not be compiled: its status says so, its rules stay. */
+  compileFailed(owner: Owner, revision: number, error: unknown): void {
+    const state = this.#owner(owner);
+    state.revision = revision;
+    state.problem = error instanceof Error ? error.message : String(error);
+    this.#changed(state);
+  }
+
+  /** All changes up to this revision of the desired state have been compiled. */
+  compiledThrough(revision: number): void {
+    if (revision <= this.#revision) return;
+    this.#revision = revision;
+    this.#wake();
+  }
+
+  /** Newest revision of the desired state that is compiled. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Sends what differs, one bundle for each switch that is connected and idle; the others follow by themselves. */
+  flush(): void {
+    for (const worker of this.#unflushed) worker.flush();
+    this.#unflushed.clear();
+  }
+
+  /** What these placements would change, switch by switch, without doing it. Switches without a change are left out. */
+  plan(changes: readonly PlacementChange[]): readonly SwitchDelta[] {
+    const bySwitch = new Map<Dpid, { owner: Owner; before: readonly Rule[]; after: readonly Rule[] }[]>();
+    for (const [owner, placement] of changes) {
+      const at = this.#owners.get(owner.key)?.at;
+      for (const dpid of new Set([...placement.keys(), ...(at?.keys() ?? [])])) {
+        const list = bySwitch.get(dpid) ?? [];
+        bySwitch.set(dpid, list);
+        list.push({ owner, before: at?.get(dpid)?.rules ?? [], after: placement.get(dpid) ?? [] });
+      }
+    }
+    const deltas: SwitchDelta[] = [];
+    for (const dpid of [...bySwitch.keys()].sort()) {
+      const ledger = this.#switches.get(dpid)?.ledger ?? new Ledger(dpid, this.#hooks);
+      const delta = { switch: dpid, ...ledger.plan(bySwitch.get(dpid)!) };
+      if (delta.add + delta.modify + delta.delete > 0) deltas.push(delta);
+    }
+    return deltas;
+  }
+
+  /**
+   * A switch is there. Reads what it holds, sends the difference, and keeps it right from now on. Resolves with the number
+   * of changes that were needed once the switch has confirmed them, or with undefined when it went away before that.
+   */
+  connect(channel: SwitchChannel): Promise<number | undefined> {
+    return this.#worker(channel.dpid).connect(channel);
+  }
+
+  /** The switch is gone. Does nothing when another channel has taken its place since. */
+  disconnect(dpid: Dpid, channel?: SwitchChannel): void {
+    this.#switches.get(dpid)?.disconnect(channel);
+    this.#sweep(dpid);
+  }
+
+  /** A flow of ours ran out or was deleted (OFPT_FLOW_REMOVED); `match` is the whole ofp_match as the switch sent it. */
+  flowRemoved(
+    dpid: Dpid,
+    removed: { readonly tableId: number; readonly priority: number; readonly match: Buffer; readonly reason: number },
+  ): void {
+    this.#switches.get(dpid)?.flowRemoved(removed);
+  }
+
+  /** Compares a connected switch now and puts it right. Resolves with what was wrong; undefined when it is not there. */
+  reconcile(dpid: Dpid): Promise<{ missing: number; unexpected: number; different: number } | undefined> {
+    return this.#switches.get(dpid)?.reconcile() ?? Promise.resolve(undefined);
+  }
+
+  /** Owners that hold or want something. */
+  ownerKeys(): Iterable<string> {
+    return this.#owners.keys();
+  }
+
+  /** Where one owner stands; undefined when it holds nothing. */
+  ownerStatus(ownerKey: string): RuleStatus | undefined {
+    const state = this.#owners.get(ownerKey);
+    return state && this.#status([state]);
+  }
+
+  /** Where an object stands, over all owners that name it; undefined when none does: then nothing has to be done for it. */
+  objectStatus(object: string): RuleStatus | undefined {
+    const states = this.#objects.get(object);
+    return states && this.#status([...states]);
+  }
+
+  /** Resolves when every switch concerned has confirmed what the owner wants. Rejects only when `signal` aborts. */
+  whenConfirmed(ownerKey: string, signal?: AbortSignal): Promise<void> {
+    return this.#when(() => {
+      const state = this.#owners.get(ownerKey);
+      return !state || isConfirmed(state);
+    }, signal);
+  }
+
+  /** As `whenConfirmed`, for all owners of an object, once this revision of the desired state is compiled. */
+  whenObjectConfirmed(object: string, revision: number, signal?: AbortSignal): Promise<void> {
+    return this.#when(() => {
+      if (this.#revision < revision) return false;
+      for (const state of this.#objects.get(object) ?? []) if (!isConfirmed(state)) return false;
+      return true;
+    }, signal);
+  }
+
+  /** Flows that an owner wants, over all switches. */
+  flowCount(ownerKey: string): number {
+    let count = 0;
+    for (const { rules } of this.#owners.get(ownerKey)?.at.values() ?? []) {
+      for (const rule of rules) if (rule.kind === 'flow') count++;
+    }
+    return count;
+  }
+
+  /** Rules wanted on a switch, sorted by key; for tests and tools. */
+  wanted(dpid: Dpid): readonly Rule[] {
+    const rules: Rule[] = [];
+    for (const { wanted } of this.#switches.get(dpid)?.ledger.entries() ?? []) if (wanted) rules.push(wanted);
+    return rules.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /** Whose flow has this cookie; undefined when it is not ours or its owner is gone. */
+  explain(cookie: bigint): Explanation | undefined {
+    const parsed = parseCookie(cookie);
+    const state = parsed && this.#ids.get(idKey(parsed));
+    return state && { owner: state.owner.key, object: state.owner.object, revision: state.revision };
+  }
+
+  /** Owner of a cookie's halves; for dispatching. */
+  ownerOf(app: number, id: number): Owner | undefined {
+    return this.#ids.get(idKey({ app, id }))?.owner;
+  }
+
+  /** Flows on a switch now, with counters, and for ours why they are there. Undefined when it is not connected. */
+  flows(dpid: Dpid): Promise<readonly FlowView[] | undefined> {
+    return this.#views(dpid, (views) => views.flows());
+  }
+
+  /** Groups on a switch now. Undefined when it is not connected. */
+  groups(dpid: Dpid): Promise<readonly GroupView[] | undefined> {
+    return this.#views(dpid, (views) => views.groups());
+  }
+
+  /** Meters on a switch now. Undefined when it is not connected. */
+  meters(dpid: Dpid): Promise<readonly MeterView[] | undefined> {
+    return this.#views(dpid, (views) => views.meters());
+  }
+
+  /** What is wanted against what is there, as text. Undefined when the switch is not connected. Changes nothing. */
+  diff(dpid: Dpid): Promise<Difference | undefined> {
+    return this.#views(dpid, (views) => views.diff());
+  }
+
+  /** Stops timers; nothing is sent any more. What switches hold stays there. */
+  close(): void {
+    for (const worker of this.#switches.values()) worker.disconnect();
+  }
+
+  async #views<T>(dpid: Dpid, look: (views: SwitchViews) => Promise<T>): Promise<T | undefined> {
+    const worker = this.#switches.get(dpid);
+    const channel = worker?.channel;
+    if (!worker || !channel) return undefined;
+    return look(new SwitchViews(channel, worker.ledger, (cookie) => this.explain(cookie), worker.slicer));
+  }
+
+  #worker(dpid: Dpid): SwitchWorker {
+    let worker = this.#switches.get(dpid);
+    if (!worker) {
+      const { clock, log, listener } = this.#options;
+      worker = new SwitchWorker(new Ledger(dpid, this.#hooks), {
+        clock,
+        log: log.child({ dpid }),
+        counters: this.#counters,
+        yieldTo: this.#options.yieldTo ?? ((fn) => void setImmediate(fn)),
+        bundleRules: this.#options.bundleRules ?? 10_000,
+        reconcileMs: this.#options.reconcileMs ?? 60_000,
+        retryMs: this.#options.retryMs ?? [1_000, 60_000],
+        random: this.#options.random ?? Math.random,
+        listener: listener ?? {},
+      });
+      this.#switches.set(dpid, worker);
+    }
+    return worker;
+  }
+
+  #place(worker: SwitchWorker, state: OwnerState, rules: readonly Rule[], revision: number): void {
+    worker.ledger.place(state, rules, revision);
+    if (worker.ledger.waiting) this.#unflushed.add(worker);
+  }
+
+  #owner(owner: Owner): OwnerState {
+    const known = this.#owners.get(owner.key);
+    if (known) return known;
+    const other = this.#ids.get(idKey(owner));
+    // An owner whose rules are on their way out has no claim on its id any more.
+    if (other && wantsSomething(other)) {
+      throw new InvariantError(`owners ${other.owner.key} and ${owner.key} share app ${owner.app} and id ${owner.id}`);
+    }
+    const state: OwnerState = { owner, at: new Map(), unconfirmed: 0, revision: 0, problem: undefined };
+    this.#owners.set(owner.key, state);
+    this.#ids.set(idKey(owner), state);
+    if (owner.object !== undefined) {
+      const states = this.#objects.get(owner.object) ?? new Set();
+      this.#objects.set(owner.object, states.add(state));
+    }
+    return state;
+  }
+
+  #dropWhenEmpty(state: OwnerState): void {
+    if (isEmpty(state)) this.#drop(state);
+  }
+
+  #drop(state: OwnerState): void {
+    const { owner } = state;
+    if (!this.#owners.delete(owner.key)) return;
+    if (this.#ids.get(idKey(owner)) === state) this.#ids.delete(idKey(owner));
+    if (owner.object !== undefined) {
+      const states = this.#objects.get(owner.object);
+      states?.delete(state);
+      if (states?.size === 0) this.#objects.delete(owner.object);
+    }
+    this.#changed(state);
+  }
+
+  /** Forgets a switch that is gone and on which nothing is wanted. */
+  #sweep(dpid: Dpid): void {
+    const worker = this.#switches.get(dpid);
+    if (worker && !worker.channel && worker.ledger.size === 0 && worker.ledger.placements.size === 0) {
+      this.#switches.delete(dpid);
+    }
+  }
+
+  #changed(state: OwnerState): void {
+    if (isEmpty(state) && this.#owners.get(state.owner.key) === state) {
+      this.#drop(state);
+      return;
+    }
+    this.#options.listener?.ownerChanged?.(state.owner.key, state.owner.object);
+    if (this.#waiters.size > 0 && isConfirmed(state)) this.#wake();
+  }
+
+  #conflict(dpid: Dpid, winner: Placed, loser: Placed, rule: Rule): void {
+    this.#counters.conflicts++;
+    const error = new InvariantError(`${describeRule(rule)}: wanted differently by two owners`, {
+      dpid,
+      winner: winner.by.owner.key,
+      loser: loser.by.owner.key,
+    });
+    this.#options.log.error({ err: error, ...error.details }, 'two owners want different rules in one place');
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) {
+      if (!waiter.done()) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  #when(done: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    if (done()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = { done, resolve };
+      this.#waiters.add(waiter);
+      signal?.addEventListener(
+        'abort',
+        () => {
+          this.#waiters.delete(waiter);
+          reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+        },
+        { once: true },
+      );
+    });
+  }
+
+  #status(states: readonly OwnerState[]): RuleStatus {
+    const bySwitch = new Map<Dpid, { state: PlacedState; revision: number; rules: number; failures: RuleFailure[] }>();
+    const problems: string[] = [];
+    let state: PlacedState = 'confirmed';
+    for (const owner of states) {
+      if (owner.problem !== undefined) {
+        problems.push(owner.problem);
+        state = 'failed';
+      }
+      for (const placed of owner.at.values()) {
+        const worker = this.#worker(placed.dpid);
+        const here: PlacedState = worker.ready ? placed.state : 'disconnected';
+        const sum = bySwitch.get(placed.dpid) ?? { state: 'confirmed', revision: Infinity, rules: 0, failures: [] };
+        bySwitch.set(placed.dpid, sum);
+        sum.state = worse(sum.state, here);
+        sum.revision = Math.min(sum.revision, placed.revision);
+        sum.rules += placed.rules.length;
+        if (here === 'failed') sum.failures.push(...failuresOf(placed, worker.ledger));
+        state = worse(state, here);
+      }
+    }
+    const switches = [...bySwitch]
+      .map(([dpid, sum]): SwitchStatus => ({ dpid, ...sum }))
+      .sort((a, b) => (a.dpid < b.dpid ? -1 : 1));
+    const revision = state === 'confirmed' ? this.#revision : Math.min(...states.map((owner) => owner.revision));
+    return { state, revision, switches, problems };
+  }
+}
+
+const idKey = ({ app, id }: { readonly app: number; readonly id: number }): number => app * 0x1_0000_0000 + id;
+
+const isConfirmed = (state: OwnerState): boolean => state.unconfirmed === 0 && state.problem === undefined;
+
+const wantsSomething = (state: OwnerState): boolean => {
+  for (const { rules } of state.at.values()) if (rules.length > 0) return true;
+  return false;
+};
+
+const isEmpty = (state: OwnerState): boolean => state.at.size === 0 && state.problem === undefined;
+
+function failuresOf(placed: Placed, ledger: Ledger): RuleFailure[] {
+  const failures: RuleFailure[] = [];
+  for (const rule of placed.rules) {
+    const entry = ledger.entry(rule.key);
+    if (entry?.failure) failures.push({ rule: describeRule(rule), ...entry.failure });
+    else if (entry && isLost(entry, placed, rule)) {
+      failures.push({
+        rule: describeRule(rule),
+        type: 'conflict',
+        error: `held by ${entry.by!.by.owner.key}`,
+        attempts: 0,
+      });
+    }
+  }
+  return failures;
+}
