@@ -82,7 +82,8 @@ async function plain(channel: SwitchChannel, ops: readonly Op[], refusals: Map<O
   const xids = takeXids(channel, ops.length);
   const stop = watch(channel, ops, xids, refusals);
   try {
-    await send(channel, ops, 0, (bytes, at, op, i) => writeOp(bytes, at, op, xids + i));
+    const sending = send(channel, ops, 0, (bytes, at, op, i) => writeOp(bytes, at, op, xids + i));
+    if (sending) await sending;
     await channel.barrier();
   } finally {
     stop();
@@ -116,7 +117,10 @@ async function bundle(
   const errors = new Map<Op, Refusal>();
   const stop = watch(channel, ops, xids, errors);
   try {
-    await send(channel, ops, bundleOverhead, (bytes, at, op, i) => writeBundleAdd(bytes, at, op, xids + i, id));
+    const sending = send(channel, ops, bundleOverhead, (bytes, at, op, i) =>
+      writeBundleAdd(bytes, at, op, xids + i, id),
+    );
+    if (sending) await sending;
     const committing = channel.request(bundleControl('commitRequest', id));
     const [openTrouble, commitTrouble] = await Promise.all([opened, refusalOf(committing)]);
     // Without a bundle every message was refused, for no fault of its own.
@@ -167,21 +171,35 @@ function watch(channel: SwitchChannel, ops: readonly Op[], first: number, refusa
   });
 }
 
-/** Writes messages in chunks, letting the socket keep up. */
-async function send(
+type Write = (bytes: Buffer, at: number, op: Op, index: number) => number;
+
+/** Writes messages in chunks, letting the socket keep up. What fits one chunk is written before this returns. */
+function send(channel: SwitchChannel, ops: readonly Op[], overhead: number, write: Write): Promise<void> | undefined {
+  const next = sendChunk(channel, ops, 0, overhead, write);
+  return next < ops.length ? sendRest(channel, ops, next, overhead, write) : undefined;
+}
+
+async function sendRest(
   channel: SwitchChannel,
   ops: readonly Op[],
+  from: number,
   overhead: number,
-  write: (bytes: Buffer, at: number, op: Op, index: number) => number,
+  write: Write,
 ): Promise<void> {
-  for (let i = 0; i < ops.length; ) {
-    const from = i;
-    let size = 0;
-    while (i < ops.length && (i === from || size < chunkBytes)) size += opSize(ops[i++]!) + overhead;
-    const chunk = Buffer.allocUnsafe(size);
-    let at = 0;
-    for (let n = from; n < i; n++) at = write(chunk, at, ops[n]!, n);
-    channel.write(chunk);
-    if (i < ops.length) await channel.drained();
+  for (let next = from; next < ops.length; ) {
+    await channel.drained();
+    next = sendChunk(channel, ops, next, overhead, write);
   }
+}
+
+/** Writes one chunk from `from` on; returns where the next begins. */
+function sendChunk(channel: SwitchChannel, ops: readonly Op[], from: number, overhead: number, write: Write): number {
+  let end = from;
+  let size = 0;
+  while (end < ops.length && size < chunkBytes) size += opSize(ops[end++]!) + overhead;
+  const chunk = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (let i = from; i < end; i++) at = write(chunk, at, ops[i]!, i);
+  channel.write(chunk);
+  return end;
 }

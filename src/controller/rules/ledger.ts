@@ -264,6 +264,8 @@ export class Ledger {
       if (this.#deleted?.has(rule.key)) return undefined;
       const stray = this.#open(rule.key);
       stray.present = rule;
+      stray.presentHi = hi;
+      stray.presentLo = lo;
       stray.seen = check.run;
       this.#mark(stray);
       return 'unexpected';
