@@ -191,7 +191,11 @@ const big = (value: number | bigint | Uint8Array): bigint => {
   return BigInt(value);
 };
 
-function read(context: Context, field: FieldName): bigint | undefined {
+/** Nicira's own headers mean the same fields. */
+const plain = (field: FieldName): FieldName => fields[field].aliasOf ?? field;
+
+function read(context: Context, named: FieldName): bigint | undefined {
+  const field = plain(named);
   if (field === 'inPort') return BigInt(context.inPort);
   if (field === 'metadata') return context.metadata;
   if (/^reg\d+$/.test(field)) return context.registers.get(field) ?? 0n;
@@ -202,7 +206,8 @@ function read(context: Context, field: FieldName): bigint | undefined {
   return undefined;
 }
 
-function put(context: Context, field: FieldName, value: bigint): void {
+function put(context: Context, named: FieldName, value: bigint): void {
+  const field = plain(named);
   if (field === 'metadata') context.metadata = value;
   else if (/^reg\d+$/.test(field)) context.registers.set(field, value);
   else {

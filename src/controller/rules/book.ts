@@ -91,10 +91,8 @@ export class RuleBook implements CompileTarget {
     state.revision = revision;
     state.problem = undefined;
     for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
-    if (state.at.size > placement.size) {
-      for (const dpid of [...state.at.keys()]) {
-        if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
-      }
+    for (const dpid of [...state.at.keys()]) {
+      if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
     }
     this.#dropWhenEmpty(state);
   }

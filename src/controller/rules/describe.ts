@@ -78,9 +78,11 @@ export const matchText = (match: Buffer): string => decodeMatch(match, 0, match.
 
 function rangeText(range: object): string {
   const { field, ofs, nBits } = range as { field: string; ofs?: number; nBits?: number };
-  const whole = Object.hasOwn(fields, field) ? fields[field as keyof typeof fields].bits : 0;
-  if (nBits === undefined || (ofs === 0 && nBits === whole)) return fieldText(field);
-  return `${fieldText(field)}[${ofs ?? 0}..${(ofs ?? 0) + nBits - 1}]`;
+  const spec = Object.hasOwn(fields, field) ? fields[field as keyof typeof fields] : undefined;
+  // Nicira's own headers mean the same fields.
+  const name = fieldText(spec?.aliasOf ?? field);
+  if (nBits === undefined || (ofs === 0 && nBits === spec?.bits)) return name;
+  return `${name}[${ofs ?? 0}..${(ofs ?? 0) + nBits - 1}]`;
 }
 
 function actionText(action: Action): string {

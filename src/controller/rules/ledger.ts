@@ -353,7 +353,9 @@ export class Ledger {
       if (!entry?.wanted) {
         if (best) delta.add++;
       } else if (!best) delta.delete++;
-      else if (!sameRule(entry.wanted, best.rule) || entry.by?.by.owner.key !== best.owner.key) delta.modify++;
+      else if (!sameRule(entry.wanted, best.rule)) delta.modify++;
+      // The cookie of a flow names its owner; groups and meters have none.
+      else if (best.rule.kind === 'flow' && entry.by?.by.owner.key !== best.owner.key) delta.modify++;
     }
     return delta;
   }

@@ -1,4 +1,5 @@
 import {
+  BandFixed,
   BucketFixed,
   canonicalMatch,
   copyOf,
@@ -155,6 +156,15 @@ const groupRefs = (buckets: Buffer): number[] =>
 export function meterOf({ bytes, at, end }: Element): MeterRule {
   const config = MeterConfigFixed.view(bytes, at);
   const bands = copyOf(bytes, at + MeterConfigFixed.size, end);
+  // Without the flag the size of bursts is the switch's own choice, and says nothing about what was asked for.
+  if ((config.flags & MeterFlag.burst) === 0) {
+    for (let here = 0; here + BandFixed.size <= bands.length; ) {
+      const band = BandFixed.view(bands, here);
+      band.burstSize = 0;
+      if (band.length < BandFixed.size) break;
+      here += band.length;
+    }
+  }
   return {
     kind: 'meter',
     meterId: config.meterId,

@@ -3,6 +3,7 @@ import {
   encodeInstructions,
   encodeMatch,
   type FieldName,
+  fieldList,
   fields,
   type Instruction,
   isFieldName,
@@ -10,6 +11,7 @@ import {
   listOf,
   type Masked,
   type Match,
+  OxmClass,
   unmet,
   type Value,
 } from '../../ofproto/index.ts';
@@ -231,21 +233,33 @@ function rangeOf(target: FieldName | StateSlot | BitRange): { field: FieldName; 
   return { field: whole.field, ofs: whole.ofs + target.from, nBits: target.count };
 }
 
+/** Fields by the header that Open vSwitch reads them back with in Nicira's actions: its own where it has one. */
+const niciraForm = new Map<FieldName, FieldName>(
+  fieldList.flatMap(({ name, aliasOf, bits, oxmClass }) =>
+    aliasOf !== undefined && bits === fields[aliasOf].bits && oxmClass <= OxmClass.nxm1 ? [[aliasOf, name]] : [],
+  ),
+);
+
+function niciraRange(target: FieldName | StateSlot | BitRange): { field: FieldName; ofs: number; nBits: number } {
+  const range = rangeOf(target);
+  return { ...range, field: niciraForm.get(range.field) ?? range.field };
+}
+
 /** The action of a step that is one action. */
 export function actionOf(step: Step): Action {
   switch (step.step) {
     case 'set':
       return { type: 'setField', field: step.field, value: fitted(step.field, step.value) };
     case 'load': {
-      const dst = rangeOf(step.to);
+      const dst = niciraRange(step.to);
       if (BigInt(step.value) >> BigInt(dst.nBits) !== 0n) {
         throw new InvariantError(`${step.value} does not fit ${dst.nBits} bits of ${dst.field}`);
       }
       return { type: 'nxRegLoad', dst, value: BigInt(step.value) };
     }
     case 'move': {
-      const src = rangeOf(step.from);
-      const dst = rangeOf(step.to);
+      const src = niciraRange(step.from);
+      const dst = niciraRange(step.to);
       if (src.nBits !== dst.nBits) {
         throw new InvariantError(`${src.nBits} bits of ${src.field} do not fit ${dst.nBits} bits of ${dst.field}`);
       }

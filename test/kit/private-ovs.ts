@@ -1,0 +1,105 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const schema = '/usr/share/openvswitch/vswitch.ovsschema';
+
+/** Why a private Open vSwitch cannot run here; undefined when it can. */
+export function whyNoPrivateOvs(): string | undefined {
+  if (!existsSync(schema)) return 'Open vSwitch is not installed';
+  for (const tool of ['ovsdb-tool', 'ovsdb-server', 'ovs-vswitchd', 'ovs-vsctl', 'ovs-ofctl']) {
+    if (!['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((dir) => existsSync(join(dir, tool))))
+      return `${tool} is missing`;
+  }
+  return undefined;
+}
+
+const sleepUntil = async (what: string, done: () => boolean): Promise<void> => {
+  const deadline = Date.now() + 10_000;
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error(`${what} did not happen within 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+/**
+ * An Open vSwitch of our own with the dummy datapath: needs no root, touches nothing of the machine's, and is gone after
+ * `stop`.
+ */
+export class PrivateOvs {
+  readonly #dir = mkdtempSync(join(tmpdir(), 'netloom-ovs-'));
+  readonly #children: ChildProcess[] = [];
+
+  static async start(): Promise<PrivateOvs> {
+    const ovs = new PrivateOvs();
+    const path = (name: string): string => join(ovs.#dir, name);
+    execFileSync('ovsdb-tool', ['create', path('conf.db'), schema], { env: ovs.#env });
+    ovs.#spawn('ovsdb-server', path('conf.db'), `--remote=punix:${path('db.sock')}`, `--unixctl=${path('db.ctl')}`);
+    await sleepUntil('start of ovsdb-server', () => existsSync(path('db.sock')));
+    ovs.vsctl('--no-wait', 'init');
+    ovs.#spawn(
+      'ovs-vswitchd',
+      `unix:${path('db.sock')}`,
+      '--enable-dummy=override',
+      '--disable-system',
+      `--unixctl=${path('vs.ctl')}`,
+    );
+    await sleepUntil('start of ovs-vswitchd', () => existsSync(path('vs.ctl')));
+    return ovs;
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    const { PATH } = process.env;
+    return { PATH, OVS_RUNDIR: this.#dir, OVS_LOGDIR: this.#dir, OVS_DBDIR: this.#dir };
+  }
+
+  #spawn(command: string, ...args: readonly string[]): void {
+    this.#children.push(spawn(command, ['--no-chdir', ...args], { env: this.#env, stdio: 'ignore' }));
+  }
+
+  #run(command: string, args: readonly string[]): string {
+    return execFileSync(command, args, { env: this.#env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  vsctl(...args: readonly string[]): string {
+    return this.#run('ovs-vsctl', [`--db=unix:${join(this.#dir, 'db.sock')}`, '--timeout=10', ...args]);
+  }
+
+  ofctl(...args: readonly string[]): string {
+    return this.#run('ovs-ofctl', ['-O', 'OpenFlow13', ...args]);
+  }
+
+  /** `ovs-appctl`, for traces. */
+  appctl(...args: readonly string[]): string {
+    return this.#run('ovs-appctl', ['-t', join(this.#dir, 'vs.ctl'), ...args]);
+  }
+
+  /** A bridge with ports 1…`ports`, in secure mode. */
+  addBridge(name: string, dpid: string, ports: number): void {
+    this.vsctl(
+      ...['add-br', name, '--', 'set', 'bridge', name, 'datapath_type=dummy', 'fail-mode=secure'],
+      ...['protocols=OpenFlow13', `other-config:datapath-id=${dpid}`],
+      ...Array.from({ length: ports }, (_, i) => [
+        ...['--', 'add-port', name, `${name}p${i + 1}`],
+        ...['--', 'set', 'interface', `${name}p${i + 1}`, 'type=dummy', `ofport_request=${i + 1}`],
+      ]).flat(),
+    );
+  }
+
+  /** Lets the bridge dial a controller; without a target it hangs up. */
+  setController(bridge: string, target?: string): void {
+    if (target === undefined) this.vsctl('del-controller', bridge);
+    else this.vsctl('set-controller', bridge, target);
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.#children.reverse()) {
+      if (child.exitCode !== null) continue;
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill();
+      await gone;
+    }
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
