@@ -13,7 +13,6 @@ import {
   output,
   Priority,
   pipeline,
-  popVlan,
   type Rule,
   rule,
   set,
@@ -144,7 +143,7 @@ function everything(): Rule[] {
     rule(pipeline.switch, {
       priority: Priority.exception,
       match: { network: 7, ethType: 0x86dd, ethDst: 0x020000000003 },
-      do: [decTtl, popVlan, output(2)],
+      do: [decTtl, output(2)],
     }),
     rule(pipeline.respond, { priority: Priority.passThrough, match: {}, do: [next(pipeline.switch)] }),
     rule(pipeline.switch, {

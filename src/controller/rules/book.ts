@@ -75,6 +75,8 @@ export class RuleBook implements CompileTarget {
   readonly #waiters = new Set<Waiter>();
   readonly #hooks: LedgerHooks;
   #revision = 0;
+  /** Owner whose placements are being replaced: it may be empty for a moment. */
+  #setting: OwnerState | undefined;
 
   constructor(options: BookOptions) {
     this.#options = options;
@@ -90,10 +92,12 @@ export class RuleBook implements CompileTarget {
     const state = this.#owner(owner);
     state.revision = revision;
     state.problem = undefined;
+    this.#setting = state;
     for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
     for (const dpid of [...state.at.keys()]) {
       if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
     }
+    this.#setting = undefined;
     this.#dropWhenEmpty(state);
   }
 
@@ -341,7 +345,7 @@ export class RuleBook implements CompileTarget {
   }
 
   #changed(state: OwnerState): void {
-    if (isEmpty(state) && this.#owners.get(state.owner.key) === state) {
+    if (isEmpty(state) && state !== this.#setting && this.#owners.get(state.owner.key) === state) {
       this.#drop(state);
       return;
     }

@@ -207,6 +207,9 @@ function checkSources(table: Table, step: Step, match: readonly KnownEntry[], ou
   } else if (step.step === 'decTtl') {
     const missing = unmet('ip', match);
     if (missing !== undefined) throw refuse(table, `decTtl needs a match of ${missing}`);
+  } else if (step.step === 'popVlan') {
+    const missing = unmet('vlan', match);
+    if (missing !== undefined) throw refuse(table, `popVlan needs a match of ${missing}`);
   }
 }
 

@@ -433,6 +433,22 @@ describe('owners and objects', () => {
     expect(book.objectStatus('/v1/things/1')?.state).toBe('confirmed');
   });
 
+  it('may move from one switch to another while neither is there', () => {
+    const { book } = makeBook();
+    book.set(owner(1), on(unicast(1, 1)));
+    book.set(
+      owner(1),
+      new Map([
+        [one, []],
+        [two, [unicast(1, 1)]],
+      ]),
+    );
+    expect(book.ownerStatus(owner(1).key)?.switches).toMatchObject([{ dpid: two, state: 'disconnected' }]);
+    expect(book.wanted(one)).toEqual([]);
+    book.set(owner(1), on(unicast(1, 1)));
+    expect(book.wanted(two)).toEqual([]);
+  });
+
   it('may take over the id of an owner that is on its way out', async () => {
     const { book } = makeBook();
     const sw = new MemorySwitch(one);
