@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -73,6 +73,13 @@ export class PrivateOvs {
   /** `ovs-appctl`, for traces. */
   appctl(...args: readonly string[]): string {
     return this.#run('ovs-appctl', ['-t', join(this.#dir, 'vs.ctl'), ...args]);
+  }
+
+  /** Writes a file that lives as long as the switch; returns its path. */
+  file(name: string, content: string): string {
+    const path = join(this.#dir, name);
+    writeFileSync(path, content);
+    return path;
   }
 
   /** A bridge with ports 1…`ports`, in secure mode. */

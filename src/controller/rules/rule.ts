@@ -47,8 +47,9 @@ export interface RuleSpec<M extends string> {
 export function rule<M extends string>(table: Table<M>, spec: RuleSpec<M>): FlowRule {
   try {
     const match = matchOfSpec(table, spec.match);
-    const matchBytes = encodeMatch(match);
-    const instructions = encodeInstructions(instructionsOf(table, spec.do, listOf(match) as KnownEntry[]));
+    // Into the shared pool: a buffer of its own would cost more than the bytes in it.
+    const matchBytes = Buffer.from(encodeMatch(match));
+    const instructions = shared(encodeInstructions(instructionsOf(table, spec.do, listOf(match) as KnownEntry[])));
     return {
       kind: 'flow',
       tableId: table.id,
@@ -68,6 +69,19 @@ export function rule<M extends string>(table: Table<M>, spec: RuleSpec<M>): Flow
       { cause: error },
     );
   }
+}
+
+const sharedBytes = new Map<string, Buffer>();
+const maxShared = 4096;
+
+/** One buffer for equal instruction lists: most rules say one of a few things. */
+function shared(bytes: Buffer): Buffer {
+  const key = bytes.toString('latin1');
+  const known = sharedBytes.get(key);
+  if (known) return known;
+  if (sharedBytes.size >= maxShared) sharedBytes.clear();
+  sharedBytes.set(key, bytes);
+  return bytes;
 }
 
 function refuse(table: Table, problem: string): InvariantError {
