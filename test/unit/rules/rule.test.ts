@@ -18,6 +18,7 @@ import {
   Priority,
   pipeline,
   pipelineMarkdown,
+  popVlan,
   reg,
   rule,
   set,
@@ -171,6 +172,11 @@ describe('rule()', () => {
       () => rule(pipeline.deliver, { priority: 1, match: { ethType: 0x800 }, do: [move('ipv4Dst', 'ethDst')] }),
       /do not fit/,
     ],
+    [
+      'a VLAN tag removed that need not be there',
+      () => rule(pipeline.classify, { priority: 1, match: {}, do: [popVlan] }),
+      /popVlan needs/,
+    ],
     ['two meters', () => rule(pipeline.switch, { priority: 1, match: {}, do: [meterBy(1), meterBy(2)] }), /one meter/],
   ];
   it.each(refused)('refuses %s', (_, make, message) => {
@@ -248,6 +254,8 @@ describe('the declaration of the pipeline', () => {
 
   it('refuses a next that is not a later table', () => {
     const table = { doc: '', match: [], writes: [], miss: 'drop' } as const;
+    // @ts-expect-error a table that is not there does not even compile
+    expect(() => definePipeline({ one: { ...table, next: ['nowhere'] } })).toThrow(InvariantError);
     expect(() => definePipeline({ one: { ...table, next: [] }, two: { ...table, next: ['one'] } })).toThrow(
       InvariantError,
     );
