@@ -2,7 +2,7 @@ import { errorExperimenter, errorName, get32 } from '../../ofproto/index.ts';
 import { SwitchError } from '../kernel/index.ts';
 import type { BookCounters } from './book-metrics.ts';
 import { bundleControl, bundleOverhead, opSize, writeBundleAdd, writeOp } from './encode.ts';
-import type { Op } from './ledger.ts';
+import type { Op } from './entry.ts';
 import type { OrderedOps } from './order.ts';
 import type { SwitchChannel } from './types.ts';
 

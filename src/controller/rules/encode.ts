@@ -23,7 +23,7 @@ import {
   writeFlowMod,
   writeHeader,
 } from '../../ofproto/index.ts';
-import type { Op } from './ledger.ts';
+import type { Op } from './entry.ts';
 
 // Re-pointed for every message: encoding allocates nothing but the chunk.
 const nothing = Buffer.alloc(0);

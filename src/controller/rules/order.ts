@@ -1,4 +1,4 @@
-import type { Op } from './ledger.ts';
+import type { Op } from './entry.ts';
 
 /** The messages of a change in the order in which they must arrive. */
 export interface OrderedOps {
