@@ -14,9 +14,9 @@ export const GroupId = {
 
 /** Meter ids by use. Ids outside these ranges belong to others and are left alone. */
 export const MeterId = {
-  /** Probes that arrive on link and pending ports. */
+  /** Probes that arrive on link ports. */
   probe: 1,
-  /** Probes (or what looks like them) that arrive on edge ports. */
+  /** Probes (or what looks like them) that arrive on all other ports. */
   edgeProbe: 2,
   /** Unknown senders shown to the controller. */
   learn: 3,

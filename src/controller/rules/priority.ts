@@ -21,6 +21,8 @@ export const Priority = {
   deny: 500,
   /** Control protocols (LLDP) that belong to us whatever port they arrive on. */
   control: 1000,
+  /** The same on a port that is known to be a link, metered apart from what hosts may send. */
+  linkControl: 1010,
 } as const;
 export type Priority = (typeof Priority)[keyof typeof Priority];
 
