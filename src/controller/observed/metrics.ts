@@ -2,7 +2,7 @@ import type { MetricSink } from '../kernel/index.ts';
 import { type LinkState, linkState } from './links.ts';
 import type { ObservedReader } from './types.ts';
 
-/** Declares gauges of what is observed, read when asked. */
+/** Declares gauges of switches and links, read when asked. Hosts are counted by the app that learns them. */
 export function declareObservedMetrics(metrics: MetricSink, observed: ObservedReader): void {
   metrics.declare({
     name: 'netloom_switches',
@@ -28,11 +28,5 @@ export function declareObservedMetrics(metrics: MetricSink, observed: ObservedRe
       for (const link of observed.links()) counts[linkState(observed, link)]++;
       return Object.entries(counts).map(([state, value]) => ({ labels: { state }, value }));
     },
-  });
-  metrics.declare({
-    name: 'netloom_hosts',
-    help: 'Hosts learned.',
-    type: 'gauge',
-    collect: () => observed.hostCount,
   });
 }
