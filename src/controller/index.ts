@@ -1,5 +1,13 @@
 /** The controller's door: what apps and programs that embed Netloom build on. */
 export * from './core/app.ts';
+export {
+  DEFAULT_NETWORK,
+  type Effect,
+  isLearned,
+  type Member,
+  type PlaceChange,
+  switchBinding,
+} from './core/effect.ts';
 export * from './core/limits.ts';
 export * from './core/membership.ts';
 export * from './kernel/index.ts';

@@ -235,9 +235,15 @@ export class World {
   simulator(choose?: (buckets: number) => number): Simulator {
     const simulator = new Simulator(choose);
     for (const sw of this.observed.switches.values()) {
-      simulator.addSwitch(sw.dpid, sw.ports.keys()).replace(rulesOn(sw.dpid, this.#placements.values()).values());
+      const simulated = simulator.addSwitch(sw.dpid, sw.ports.keys());
+      simulated.replace(rulesOn(sw.dpid, this.#placements.values()).values());
+      for (const port of sw.ports.values()) simulated.ports.set(port.no, port.up);
     }
-    for (const { from, to } of this.observed.links()) simulator.link(from, to);
+    for (const { from, to } of this.observed.links()) {
+      // A direction without the other is what is left of a cable that leads elsewhere now.
+      const back = this.observed.linkFrom(to)?.to;
+      if (back?.dpid === from.dpid && back.port === from.port) simulator.link(from, to);
+    }
     return simulator;
   }
 }

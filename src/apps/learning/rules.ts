@@ -42,8 +42,9 @@ function punt(network: number, state: NetworkState): readonly Step[] {
 
 /** What a network does with a destination it does not know, when it floods: in the switch where that suffices. */
 function unknownRules(network: number, dpid: Dpid, membership: Membership, state: NetworkState): readonly Rule[] {
+  const ports = membership.portCount(network, dpid);
   const spans = membership.spans(network, dpid);
-  if (!spans && membership.portCount(network, dpid) < 2) return [];
+  if (ports === 0 || (ports === 1 && !spans)) return [];
   // The fabric has no address for a MAC that nobody knows: across switches the controller floods it.
   const steps = spans ? punt(network, state) : [toGroup(GroupId.local(network))];
   return [rule(pipeline.switch, { priority: Priority.fallback, match: { network, ethDst: UNICAST }, do: steps })];

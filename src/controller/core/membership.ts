@@ -2,69 +2,21 @@ import type { Dpid } from '../kernel/index.ts';
 import type { Network, Port } from '../model/index.ts';
 import type { ObservedPort, ObservedSwitch } from '../observed/index.ts';
 import type { NetworkState, StateChange } from './app.ts';
-
-/** Index of the network that holds all unclaimed edge ports when `defaultNetwork` is on. */
-export const DEFAULT_NETWORK = 0xffffff;
-
-/** A physical port that carries a network. */
-export interface Member {
-  readonly dpid: Dpid;
-  readonly no: number;
-  /** Index of the network. */
-  readonly network: number;
-  /** The port object that claims it; undefined in the default network. */
-  readonly port: Port | undefined;
-}
-
-/** A physical port that carries something else than before, or for somebody else. */
-export interface PlaceChange {
-  readonly dpid: Dpid;
-  readonly no: number;
-  readonly before: Member | undefined;
-  readonly after: Member | undefined;
-}
-
-/** What one state change did to membership. Keys of ports are `tenant/id`. */
-export interface Effect {
-  /** Port objects whose own claim changed: took a physical port, lost one, or was edited. */
-  readonly ports: ReadonlySet<string>;
-  /**
-   * Networks whose set of member switches changed, and where: representatives of the components concerned. Whoever places
-   * rules on all member switches of a network must look again at what is attached in these components.
-   */
-  readonly edges: ReadonlyMap<number, ReadonlySet<Dpid>>;
-  /** Networks whose member ports on a switch changed. Covers every switch that joined or left as well. */
-  readonly locals: ReadonlyMap<number, ReadonlySet<Dpid>>;
-  /** Switches that got their first tenant port, lost their last, or changed what they can do. */
-  readonly switches: ReadonlySet<Dpid>;
-  /** Tenants whose ports on a switch changed, and where. */
-  readonly tenants: ReadonlyMap<string, ReadonlySet<Dpid>>;
-  /** Physical ports that carry something else than before. */
-  readonly places: readonly PlaceChange[];
-}
-
-interface MutableEffect extends Effect {
-  readonly ports: Set<string>;
-  readonly edges: Map<number, Set<Dpid>>;
-  readonly locals: Map<number, Set<Dpid>>;
-  readonly switches: Set<Dpid>;
-  readonly tenants: Map<string, Set<Dpid>>;
-  readonly places: PlaceChange[];
-}
-
-/** Member switches of one network within one component of the fabric. */
-interface Segment {
-  readonly dpids: Set<Dpid>;
-  /** By switch index; undefined after a change. */
-  sorted: readonly Dpid[] | undefined;
-}
-
-interface NetworkRecord {
-  /** Member ports by switch. */
-  readonly edges: Map<Dpid, Set<number>>;
-  /** By representative of the component. */
-  readonly segments: Map<Dpid, Segment>;
-}
+import {
+  addTo,
+  DEFAULT_NETWORK,
+  type Effect,
+  isCurrent,
+  isLearned,
+  type Member,
+  type MutableEffect,
+  merge,
+  networkKey,
+  newEffect,
+  portKey,
+  switchBinding,
+} from './effect.ts';
+import { Segments } from './segments.ts';
 
 interface SwitchRecord {
   readonly dpid: Dpid;
@@ -81,63 +33,6 @@ interface SwitchRecord {
   claimed: number;
 }
 
-/** True for ports whose hosts are found out by watching: those of the default network and those declared `learned`. */
-export const isLearned = (member: Member | undefined): boolean =>
-  member !== undefined && (member.port === undefined || member.port.mac === 'learned');
-
-const NOBODY: readonly Dpid[] = [];
-const NO_PORTS: ReadonlySet<number> = new Set();
-
-const addTo = <K, V>(map: Map<K, Set<V>>, key: K, value: V): void => {
-  const set = map.get(key);
-  if (set) set.add(value);
-  else map.set(key, new Set([value]));
-};
-
-const portKey = (port: Port): string => `${port.tenant}/${port.id}`;
-const networkKey = (port: Port): string => `${port.tenant}/${port.network}`;
-
-/** True while the state holds what a desired change brought. */
-function isCurrent(change: StateChange, { desired }: NetworkState): boolean {
-  switch (change.kind) {
-    case 'port':
-      return desired.ports.get(portKey((change.after ?? change.before)!)) === change.after;
-    case 'network': {
-      const { tenant, id } = (change.after ?? change.before)!;
-      return desired.networks.get(`${tenant}/${id}`) === change.after;
-    }
-    default:
-      return true;
-  }
-}
-
-const mergeSets = <K, V>(into: Map<K, Set<V>>, from: ReadonlyMap<K, ReadonlySet<V>>): void => {
-  for (const [key, values] of from) for (const value of values) addTo(into, key, value);
-};
-
-function merge(into: MutableEffect, from: Effect | undefined): void {
-  if (!from) return;
-  for (const key of from.ports) into.ports.add(key);
-  for (const dpid of from.switches) into.switches.add(dpid);
-  mergeSets(into.edges, from.edges);
-  mergeSets(into.locals, from.locals);
-  mergeSets(into.tenants, from.tenants);
-  into.places.push(...from.places);
-}
-
-const newEffect = (): MutableEffect => ({
-  ports: new Set(),
-  edges: new Map(),
-  locals: new Map(),
-  switches: new Set(),
-  tenants: new Map(),
-  places: [],
-});
-
-/** The switch binding of a port, undefined when it has none (unbound, or bound to a hypervisor). */
-export const switchBinding = (port: Port | undefined): { switch: Dpid; port: string | number } | undefined =>
-  port?.binding !== undefined && 'switch' in port.binding ? port.binding : undefined;
-
 /**
  * Which physical port carries which network: desired ports resolved against what switches report. A physical port carries
  * one network; of several port objects that claim it, the one with the lowest endpoint id has it. Links and the switch's
@@ -149,7 +44,7 @@ export const switchBinding = (port: Port | undefined): { switch: Dpid; port: str
 export class Membership {
   readonly #state: NetworkState;
   readonly #switches = new Map<Dpid, SwitchRecord>();
-  readonly #networks = new Map<number, NetworkRecord>();
+  readonly #segments = new Segments();
   /** Port objects with a MAC, by network index and MAC. */
   readonly #declared = new Map<number, Map<number, Port>>();
   /** Where a port object is in `#declared`, by its key. */
@@ -212,41 +107,37 @@ export class Membership {
 
   /** Member ports of a network on a switch, ascending. */
   portsAt(network: number, dpid: Dpid): readonly number[] {
-    return [...(this.#networks.get(network)?.edges.get(dpid) ?? NO_PORTS)].sort((a, b) => a - b);
+    return [...this.#segments.ports(network, dpid)].sort((a, b) => a - b);
   }
 
   /** Number of member ports of a network on a switch. */
   portCount(network: number, dpid: Dpid): number {
-    return this.#networks.get(network)?.edges.get(dpid)?.size ?? 0;
+    return this.#segments.ports(network, dpid).size;
   }
 
   /** Member switches of a network, in no order. */
   switchesOf(network: number): Iterable<Dpid> {
-    return this.#networks.get(network)?.edges.keys() ?? [];
+    return this.#segments.switches(network);
   }
 
   /** Member switches of a network in the component of this representative, by switch index. */
   segment(network: number, component: Dpid): readonly Dpid[] {
-    const segment = this.#networks.get(network)?.segments.get(component);
-    if (!segment) return NOBODY;
-    segment.sorted ??= [...segment.dpids].sort((a, b) => this.indexOf(a) - this.indexOf(b));
-    return segment.sorted;
+    return this.#segments.of(network, component, (dpid) => this.indexOf(dpid));
   }
 
   /** Member switches of a network that this switch can reach over the fabric, itself among them when it is a member. */
   reachable(network: number, from: Dpid): readonly Dpid[] {
     const record = this.#switches.get(from);
-    if (!record) return NOBODY;
+    if (!record) return [];
     if (network !== DEFAULT_NETWORK && this.#state.desired.networkByIndex(network)?.transport !== 'fabric') {
-      return this.#networks.get(network)?.edges.has(from) ? [from] : NOBODY;
+      return this.portCount(network, from) > 0 ? [from] : [];
     }
     return this.segment(network, record.component);
   }
 
-  /** True when the network has a member on another switch that this one can reach. */
+  /** True when this member switch of the network can reach another one. */
   spans(network: number, from: Dpid): boolean {
-    const reachable = this.reachable(network, from);
-    return reachable.length > 1 || (reachable.length === 1 && reachable[0] !== from);
+    return this.reachable(network, from).length > 1;
   }
 
   /** Representative of the component of a switch; equal for two switches when there is a way between them. */
@@ -487,49 +378,8 @@ export class Membership {
       if (network !== undefined) addTo(effect.locals, network, record.dpid);
     }
     if (old?.network === member?.network) return;
-    if (old) this.#leave(record, old.network, no, effect);
-    if (member) this.#join(record, member.network, no, effect);
-  }
-
-  #join(record: SwitchRecord, network: number, no: number, effect: MutableEffect): void {
-    let entry = this.#networks.get(network);
-    if (!entry) {
-      entry = { edges: new Map(), segments: new Map() };
-      this.#networks.set(network, entry);
-    }
-    const ports = entry.edges.get(record.dpid);
-    if (ports) {
-      ports.add(no);
-      return;
-    }
-    entry.edges.set(record.dpid, new Set([no]));
-    this.#enter(entry, network, record.component, record.dpid, effect);
-  }
-
-  #leave(record: SwitchRecord, network: number, no: number, effect: MutableEffect): void {
-    const entry = this.#networks.get(network);
-    const ports = entry?.edges.get(record.dpid);
-    if (!entry || !ports?.delete(no) || ports.size > 0) return;
-    entry.edges.delete(record.dpid);
-    this.#exit(entry, network, record.component, record.dpid, effect);
-    if (entry.edges.size === 0) this.#networks.delete(network);
-  }
-
-  #enter(entry: NetworkRecord, network: number, component: Dpid, dpid: Dpid, effect: MutableEffect): void {
-    const segment = entry.segments.get(component);
-    if (segment) {
-      segment.dpids.add(dpid);
-      segment.sorted = undefined;
-    } else entry.segments.set(component, { dpids: new Set([dpid]), sorted: undefined });
-    addTo(effect.edges, network, component);
-  }
-
-  #exit(entry: NetworkRecord, network: number, component: Dpid, dpid: Dpid, effect: MutableEffect): void {
-    const segment = entry.segments.get(component);
-    if (!segment?.dpids.delete(dpid)) return;
-    segment.sorted = undefined;
-    if (segment.dpids.size === 0) entry.segments.delete(component);
-    addTo(effect.edges, network, component);
+    if (old) this.#segments.leave(old.network, record, no, effect);
+    if (member) this.#segments.join(member.network, record, no, effect);
   }
 
   /** Finds the components of these switches anew and moves those whose representative changed. */
@@ -552,10 +402,7 @@ export class Membership {
     const from = record.component;
     record.component = to;
     for (const network of new Set([...record.members.values()].map((member) => member.network))) {
-      const entry = this.#networks.get(network)!;
-      this.#exit(entry, network, from, record.dpid, effect);
-      this.#enter(entry, network, to, record.dpid, effect);
-      addTo(effect.locals, network, record.dpid);
+      this.#segments.move(network, record.dpid, from, to, effect);
     }
   }
 }

@@ -1,0 +1,213 @@
+import fc from 'fast-check';
+import { fabricCompiler } from '../../src/apps/fabric/index.ts';
+import { learningCompiler } from '../../src/apps/learning/index.ts';
+import { tenantsCompiler } from '../../src/apps/tenants/index.ts';
+import { type Mac, type Network, type Port, parseIp } from '../../src/controller/index.ts';
+import { dpid, World } from '../kit/world.ts';
+
+/** Random networks for the properties of compiled rules: edits as data, so that a failing sequence shrinks. */
+
+const SWITCHES = 5;
+const PORTS = 5;
+const TENANTS = ['t', 'u'] as const;
+const NETWORKS = ['n', 'm'] as const;
+
+const switchNo = fc.integer({ min: 1, max: SWITCHES });
+const portNo = fc.integer({ min: 1, max: PORTS });
+const tenant = fc.constantFrom(...TENANTS);
+const network = fc.constantFrom(...NETWORKS);
+/** Few MACs and addresses: tenants shall have the same ones. */
+const host = fc.integer({ min: 1, max: 6 });
+const at = fc.tuple(switchNo, fc.oneof(portNo, fc.tuple(switchNo, portNo)));
+
+export const edit = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('switch' as const), n: switchNo, nicira: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('down' as const), n: switchNo, forget: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('link' as const), a: switchNo, ap: portNo, b: switchNo, bp: portNo }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('unlink' as const), n: switchNo, no: portNo }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('carrier' as const), n: switchNo, no: portNo, up: fc.boolean() }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('rename' as const), n: switchNo, no: portNo, as: portNo }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('unplug' as const), n: switchNo, no: portNo }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('tenant' as const),
+      tenant,
+      bandwidthKbps: fc.option(fc.constantFrom(1000, 2000), { nil: undefined }),
+      packetInRate: fc.option(fc.constantFrom(10, 20), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('network' as const),
+      tenant,
+      network,
+      transport: fc.constantFrom('fabric' as const, 'fabric' as const, 'vxlan' as const),
+      unknownUnicast: fc.constantFrom('drop' as const, 'flood' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('deleteNetwork' as const), tenant, network }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('port' as const),
+      plan: fc.boolean(),
+      tenant,
+      network,
+      host,
+      learned: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
+      secure: fc.boolean(),
+      addressed: fc.boolean(),
+      at: fc.option(at, { nil: undefined }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('deletePort' as const), tenant, network, host }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('learn' as const), n: switchNo, no: portNo, host, addressed: fc.boolean() }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('age' as const), n: switchNo, no: portNo }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('compile' as const) }) },
+);
+export type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never;
+
+export const macOf = (n: number): Mac => (0x020000000000 + n) as Mac;
+export const ipv4Of = (n: number): string => `10.0.0.${n}`;
+export const ipv6Of = (n: number): string => `fd00::${n}`;
+
+/** A world to start from: all switches there, in a row or apart, and all networks. */
+export function makeWorld(defaultNetwork: boolean, inRow: boolean): World {
+  const w = new World([fabricCompiler, tenantsCompiler, learningCompiler(300)], { defaultNetwork });
+  for (let n = 1; n <= SWITCHES; n++) w.addSwitch(n, PORTS);
+  for (let n = 1; inRow && n < SWITCHES; n++) w.link(n, PORTS, n + 1, PORTS - 1);
+  for (const tenantId of TENANTS) for (const id of NETWORKS) w.network(tenantId, id);
+  return w.compile();
+}
+
+const bindingOf = (spec: readonly [number, number | readonly [number, number]] | undefined): Port['binding'] =>
+  spec && {
+    switch: dpid(spec[0]),
+    port: typeof spec[1] === 'number' ? spec[1] : `s${spec[1][0]}-eth${spec[1][1]}`,
+  };
+
+/** Does one edit; edits that make no sense in the state they meet do nothing, as the parts before us would refuse them. */
+export async function perform(w: World, e: Edit): Promise<void> {
+  switch (e.do) {
+    case 'switch':
+      w.addSwitch(e.n, PORTS, { nicira: e.nicira });
+      return;
+    case 'down':
+      w.observed.switchDown(dpid(e.n));
+      if (e.forget) w.observed.forgetSwitch(dpid(e.n));
+      return;
+    case 'link':
+      if (e.a !== e.b) w.link(e.a, e.ap, e.b, e.bp);
+      return;
+    case 'unlink':
+      w.unlink(e.n, e.no);
+      w.observed.portSettled({ dpid: dpid(e.n), port: e.no });
+      return;
+    case 'carrier':
+    case 'rename': {
+      const physical = w.observed.switches.get(dpid(e.n))?.ports.get(e.no);
+      if (!physical) return;
+      const change = e.do === 'carrier' ? { up: e.up } : { name: `s${e.n}-eth${e.as}` };
+      w.observed.portChanged(dpid(e.n), { ...physical, ...change });
+      w.observed.portSettled({ dpid: dpid(e.n), port: e.no });
+      return;
+    }
+    case 'unplug':
+      w.observed.portRemoved(dpid(e.n), e.no);
+      return;
+    case 'tenant': {
+      const { bandwidthKbps, packetInRate } = e;
+      w.tenant(e.tenant, {
+        ...(bandwidthKbps === undefined ? {} : { bandwidthKbps }),
+        ...(packetInRate === undefined ? {} : { packetInRate }),
+      });
+      return;
+    }
+    case 'network':
+      w.network(e.tenant, e.network, { transport: e.transport, unknownUnicast: e.unknownUnicast });
+      return;
+    case 'deleteNetwork': {
+      const network: Network | undefined = w.desired.networks.get(`${e.tenant}/${e.network}`);
+      if (!network) return;
+      for (const port of [...w.desired.portsOfNetwork(e.tenant, e.network)]) w.deletePort(e.tenant, port.id);
+      w.deleteNetwork(e.tenant, e.network);
+      return;
+    }
+    case 'port': {
+      if (!w.desired.networks.has(`${e.tenant}/${e.network}`)) return;
+      const id = `${e.network}${e.host}`;
+      const addresses = e.addressed && !e.learned ? [ipv4Of(e.host), ipv6Of(e.host)] : [];
+      const binding = bindingOf(e.at);
+      const spec = {
+        tenant: e.tenant,
+        id,
+        network: e.network,
+        mac: e.learned ? ('learned' as const) : macOf(e.host),
+        addresses,
+        portSecurity: e.secure,
+        ...(binding && 'switch' in binding ? { at: [e.at![0], binding.port] as const } : {}),
+      };
+      if (e.plan) await plan(w, spec.tenant, id);
+      w.port(spec);
+      return;
+    }
+    case 'deletePort':
+      if (w.desired.ports.has(`${e.tenant}/${e.network}${e.host}`)) w.deletePort(e.tenant, `${e.network}${e.host}`);
+      return;
+    case 'learn': {
+      const where = { dpid: dpid(e.n), port: e.no };
+      const member = membersPort(w, e.n, e.no);
+      if (member === undefined) return;
+      w.observed.learnHost(member, macOf(e.host), where);
+      if (e.addressed) w.observed.learnAddress(member, macOf(e.host), parseIp(ipv4Of(e.host))!);
+      return;
+    }
+    case 'age':
+      for (const learned of [...w.observed.hostsAt({ dpid: dpid(e.n), port: e.no })]) {
+        w.observed.forgetHost(learned.network, learned.mac);
+      }
+      return;
+    case 'compile':
+      w.compile();
+      return;
+    default:
+      e satisfies never;
+  }
+}
+
+/** A plan: the port is deleted, looked at, and put back, in one turn. */
+async function plan(w: World, tenantId: string, id: string): Promise<void> {
+  const before = w.desired.ports.get(`${tenantId}/${id}`);
+  if (!before) return;
+  const change = { kind: 'port', before, after: undefined } as const;
+  w.desired.apply([change]);
+  for (const compiler of w.compilers) {
+    for (const owner of compiler.affected(change, w.state)) compiler.compile(owner, w.state);
+  }
+  w.desired.revert([change]);
+  await Promise.resolve();
+}
+
+/** Network that the port of a switch carries, found the slow way. */
+function membersPort(w: World, n: number, no: number): number | undefined {
+  const physical = w.observed.switches.get(dpid(n))?.ports.get(no);
+  if (!physical || physical.role === 'link') return undefined;
+  for (const port of w.desired.portsBoundTo(dpid(n))) {
+    const { binding } = port;
+    if (!binding || !('switch' in binding)) continue;
+    if (w.observed.resolvePort(dpid(n), binding.port)?.no !== no) continue;
+    return w.desired.networks.get(`${port.tenant}/${port.network}`)?.index;
+  }
+  return w.state.defaultNetwork && physical.role === 'edge' ? 0xffffff : undefined;
+}
