@@ -209,6 +209,11 @@ export class World {
     return rulesOn(dpid(n), this.#placements.values());
   }
 
+  /** What each owner wants, as of the last `compile`. */
+  placements(): Iterable<{ readonly owner: Owner; readonly placement: Placement }> {
+    return this.#placements.values();
+  }
+
   /** Readable rules of a switch, sorted; `filter` keeps those that contain it. */
   text(n: number, filter = ''): string[] {
     return textOf(this.rules(n)).filter((line) => line.includes(filter));
