@@ -66,7 +66,10 @@ export class Membership {
     const known = this.#effects.get(change);
     if (known) return known;
     const effect = newEffect();
-    this.#settle(effect);
+    // A plan is taken back as a whole: while its last change is in the state, so are the others. One look a change then,
+    // however many changes a turn has; all of them are looked at when it ends.
+    const last = this.#revocable.at(-1);
+    if (last && !isCurrent(last, this.#state)) this.#settle(effect);
     this.#apply(change, effect);
     this.#effects.set(change, effect);
     if (change.kind === 'port' || change.kind === 'network') {
