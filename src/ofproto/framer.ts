@@ -84,3 +84,23 @@ export class Framer {
     return new WireError('ofp_header', 'length', at, `${length}, at least ${headerSize}`, { code: 'NL_WIRE_FRAMING' });
   }
 }
+
+/**
+ * End of the message at `at` of bytes that are all there, such as a capture; undefined when they end inside it. Throws
+ * WireError (NL_WIRE_FRAMING) for a length below 8, and for a rest whose version byte no OpenFlow ever had.
+ */
+export function messageEnd(bytes: Uint8Array, at: number, end: number): number | undefined {
+  const length = end - at < headerSize ? headerSize : get16(bytes, at + 2);
+  if (length < headerSize)
+    throw new WireError('ofp_header', 'length', at + 2, `${length}, at least ${headerSize}`, {
+      code: 'NL_WIRE_FRAMING',
+    });
+  if (at + length <= end) return at + length;
+  // 0x80 and up were experiments before OpenFlow 1.0.
+  const version = bytes[at];
+  if (version !== undefined && (version === 0 || version >= 0x80))
+    throw new WireError('ofp_header', 'version', at, `${version} is no version of OpenFlow, and the message is cut`, {
+      code: 'NL_WIRE_FRAMING',
+    });
+  return undefined;
+}

@@ -7,6 +7,7 @@ export * from './error-codes.ts';
 export * from './errors.ts';
 export * from './framer.ts';
 export * from './instructions.ts';
+export * from './json.ts';
 export * from './learn-spec.ts';
 export * from './match.ts';
 export * from './nicira-actions.ts';

@@ -1,6 +1,6 @@
 import { BundleFixed, CtFixed, LearnFixed, MultipathFixed } from './action-structs.ts';
 import type { Action } from './actions.ts';
-import { copyOf, get16, get32, get64 } from './bytes.ts';
+import { allZero, copyOf, get16, get32, get64 } from './bytes.ts';
 import { WireError } from './errors.ts';
 import { type LearnSpec, readLearnSpecs, writeLearnSpecs } from './learn-spec.ts';
 import { type FieldId, fieldIdSize, readFieldId, writeFieldId } from './oxm.ts';
@@ -101,7 +101,8 @@ interface Codec<T extends VariableNicira['type']> {
   readonly subtype: number;
   /** Least bytes after the subtype. */
   readonly min: number;
-  read(bytes: Uint8Array, at: number, end: number, nested: ReadList): Of<T>;
+  /** Undefined when this is a form that we do not know, to be kept as bytes. */
+  read(bytes: Uint8Array, at: number, end: number, nested: ReadList): Of<T> | undefined;
   write(writer: Writer, action: Of<T>, nested: WriteList): void;
 }
 
@@ -434,6 +435,8 @@ const codecs: { readonly [T in VariableNicira['type']]: Codec<T> } = {
     subtype: 37,
     min: 6,
     read(bytes, at, end) {
+      // Reserved bytes in use mean a form that came after this one.
+      if (!allZero(bytes, at, at + 6)) return undefined;
       const props: ControllerProperty[] = [];
       for (let here = at + 6; here < end; ) {
         const stop = elementEnd(bytes, here, end, controllerRule);

@@ -1,1 +1,3 @@
 export * from './program.ts';
+export * from './wire.ts';
+export { openflowProtocol } from './wire-openflow.ts';
