@@ -7,7 +7,7 @@ export const maxMessage = 65_535;
 const headerSize = 8;
 
 /** Called for each whole message, which is `bytes[at…end)`. Return false to stop: what follows is then dropped. */
-export type OnMessage = (bytes: Buffer, at: number, end: number) => boolean | undefined;
+export type OnMessage = (bytes: Buffer, at: number, end: number) => unknown;
 
 /**
  * Cuts a stream into OpenFlow messages. Messages that lie whole in a chunk are handed on in place; only one that is cut by
