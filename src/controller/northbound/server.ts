@@ -247,12 +247,15 @@ function measure(app: FastifyInstance, { log, telemetry }: HttpServerDeps): void
     type: 'gauge',
     collect: () => inFlight,
   });
-  app.addHook('onRequest', (_request, _reply, done) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     inFlight++;
+    // Not onResponse: that does not run for a client that goes away while it sends its body.
+    reply.raw.once('close', () => {
+      inFlight--;
+    });
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    inFlight--;
     const route = request.routeOptions.url ?? 'none';
     const { statusCode, elapsedTime } = reply;
     if (route !== '/v1/events') {
