@@ -133,6 +133,11 @@ export const errorCodes = {
     meaning:
       'Its structure is not what OpenFlow says; the message names structure, field and offset. The message is dropped.',
   },
+  NL_WIRE_INPUT: {
+    status: undefined,
+    title: 'A capture cannot be read',
+    meaning: 'What was given to `netloom wire decode` is neither hex text nor a file of messages that it knows.',
+  },
   NL_WIRE_FRAMING: {
     status: undefined,
     title: 'The stream of messages is broken',
