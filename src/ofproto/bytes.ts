@@ -54,8 +54,9 @@ export function set32(bytes: Uint8Array, at: number, value: number): void {
 
 /** Writes a 48-bit number. */
 export function set48(bytes: Uint8Array, at: number, value: number): void {
-  set16(bytes, at, Math.floor(value / 0x1_0000_0000));
-  set32(bytes, at + 2, value % 0x1_0000_0000);
+  const low = value >>> 0;
+  set16(bytes, at, (value - low) / 0x1_0000_0000);
+  set32(bytes, at + 2, low);
 }
 
 /** Writes a 64-bit number. */

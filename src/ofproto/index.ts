@@ -2,6 +2,7 @@
 export * from './action-structs.ts';
 export * from './actions.ts';
 export * from './bytes.ts';
+export * from './canonical-match.ts';
 export * from './constants.ts';
 export * from './error-codes.ts';
 export * from './errors.ts';

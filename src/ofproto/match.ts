@@ -2,11 +2,12 @@ import { Buffer } from 'node:buffer';
 import { get16, pad8, set16 } from './bytes.ts';
 import { vlanPresent } from './constants.ts';
 import { WireError } from './errors.ts';
-import { decodeOxms, type KnownEntry, type OxmEntry, oxmSize, type UnknownEntry, type Value, writeOxm } from './oxm.ts';
+import { decodeOxms, type KnownEntry, type OxmEntry, type UnknownEntry, type Value, writeOxm } from './oxm.ts';
 import {
   canonicalOrder,
   type FieldName,
   type FieldSpec,
+  fieldList,
   fields,
   isFieldName,
   type Prerequisite,
@@ -105,16 +106,21 @@ export function decodeMatch(bytes: Uint8Array, at: number, end: number): OxmEntr
 
 /** Whole ofp_match of the entries as they are: order and masks unchanged. */
 export function encodeMatchList(list: readonly OxmEntry[]): Buffer {
-  let length = matchHeader;
-  for (const entry of list) length += oxmSize(entry);
-  if (length > 0xffff) throw new WireError('ofp_match', 'length', -1, `${length}`, { code: 'NL_WIRE_VALUE' });
-  const bytes = Buffer.alloc(pad8(length));
-  set16(bytes, 0, 1);
-  set16(bytes, 2, length);
+  // An entry takes 259 bytes at most. The longest lists get a buffer of their own.
+  const work = list.length <= 64 ? scratch : Buffer.allocUnsafe(matchHeader + 259 * list.length + 8);
   let at = matchHeader;
-  for (const entry of list) at = writeOxm(bytes, at, entry);
+  for (const entry of list) at = writeOxm(work, at, entry);
+  if (at > 0xffff) throw new WireError('ofp_match', 'length', -1, `${at}`, { code: 'NL_WIRE_VALUE' });
+  set16(work, 0, 1);
+  set16(work, 2, at);
+  const end = pad8(at);
+  const bytes = Buffer.allocUnsafe(end);
+  for (let i = 0; i < at; i++) bytes[i] = work[i]!;
+  for (let i = at; i < end; i++) bytes[i] = 0;
   return bytes;
 }
+
+const scratch = Buffer.alloc(matchHeader + 259 * 64 + 8);
 
 function isMasked(value: Value | Masked): value is Masked {
   return typeof value === 'object' && !(value instanceof Uint8Array);
@@ -156,21 +162,14 @@ export function encodeMatch(match: Match): Buffer {
   return encodeMatchList(list);
 }
 
-/**
- * The ofp_match at `at`, read back from a switch, in canonical form: equal bytes mean equal matches. Never refuses a
- * match for its meaning: bits outside a mask are cleared, unknown fields keep their bytes.
- */
-export function canonicalMatch(bytes: Uint8Array, at: number, end: number): Buffer {
-  return encodeMatchList(canonicalList(decodeMatch(bytes, at, end), false));
-}
-
 /** Canonical order and form of a list of entries; `strict` refuses instead of tidying. */
 export function canonicalList(list: readonly OxmEntry[], strict: boolean): OxmEntry[] {
   const out: OxmEntry[] = [];
   const orders: number[] = [];
   for (const entry of list) {
     if (entry.field === 'unknown') insert(out, orders, entry, orderOfUnknown(entry), strict);
-    else for (const plain of unfold(entry)) tidy(plain, out, orders, strict);
+    else if (unfolding.has(entry.field)) for (const plain of unfold(entry)) tidy(plain, out, orders, strict);
+    else tidy(entry, out, orders, strict);
   }
   return dropImpliedPacketType(out);
 }
@@ -181,14 +180,18 @@ function orderOfUnknown(entry: UnknownEntry): number {
 
 function insert(out: OxmEntry[], orders: number[], entry: OxmEntry, order: number, strict: boolean): void {
   let i = out.length;
-  while (i > 0 && orders[i - 1]! > order) i--;
+  while (i > 0 && orders[i - 1]! > order) {
+    out[i] = out[i - 1]!;
+    orders[i] = orders[i - 1]!;
+    i--;
+  }
+  out[i] = entry;
+  orders[i] = order;
   if (strict && i > 0 && orders[i - 1] === order)
     throw new WireError('ofp_match', entry.field, -1, 'is there twice', {
       code: 'NL_WIRE_VALUE',
       reply: { type: 4, code: 10 },
     });
-  out.splice(i, 0, entry);
-  orders.splice(i, 0, order);
 }
 
 /** Tidies one entry into the list: full mask dropped, empty mask removed, host bits cleared or refused. */
@@ -244,21 +247,23 @@ function tidyBytes(entry: KnownEntry, spec: FieldSpec, out: OxmEntry[], orders: 
   insert(out, orders, tidied, spec.order, strict);
 }
 
+function refuse(spec: FieldSpec, problem: string, code: number): WireError {
+  return new WireError('oxm', spec.name, -1, problem, { code: 'NL_WIRE_VALUE', reply: { type: 4, code } });
+}
+
 function checkValue(spec: FieldSpec, { value, mask }: KnownEntry): void {
-  const refuse = (problem: string, code: number): WireError =>
-    new WireError('oxm', spec.name, -1, problem, { code: 'NL_WIRE_VALUE', reply: { type: 4, code } });
   if (spec.full === undefined) {
-    if (!(value instanceof Uint8Array)) throw refuse('takes bytes', 7);
+    if (!(value instanceof Uint8Array)) throw refuse(spec, 'takes bytes', 7);
     if (mask !== undefined && !(mask instanceof Uint8Array && mask.length === value.length))
-      throw refuse('takes a mask of the length of its value', 8);
+      throw refuse(spec, 'takes a mask of the length of its value', 8);
     return;
   }
-  if (!fits(spec, value)) throw refuse(`cannot be ${shown(value)}; ${spec.bits} bits wanted`, 7);
+  if (!fits(spec, value)) throw refuse(spec, `cannot be ${shown(value)}; ${spec.bits} bits wanted`, 7);
   if (mask !== undefined) {
-    if (!fits(spec, mask)) throw refuse(`cannot have mask ${shown(mask)}; ${spec.bits} bits wanted`, 8);
-    if (!spec.maskable && mask !== spec.full) throw refuse('takes no mask', 8);
+    if (!fits(spec, mask)) throw refuse(spec, `cannot have mask ${shown(mask)}; ${spec.bits} bits wanted`, 8);
+    if (!spec.maskable && mask !== spec.full) throw refuse(spec, 'takes no mask', 8);
   }
-  if (spec.name === 'vlanVid') checkVlan(value as number, mask as number | undefined, refuse);
+  if (spec.name === 'vlanVid') checkVlan(spec, value as number, mask as number | undefined);
 }
 
 function shown(value: Value): string {
@@ -270,17 +275,20 @@ function fits(spec: FieldSpec, value: Value): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= (spec.full as number);
 }
 
-function checkVlan(
-  value: number,
-  mask: number | undefined,
-  refuse: (problem: string, code: number) => WireError,
-): void {
+function checkVlan(spec: FieldSpec, value: number, mask: number | undefined): void {
   const effective = mask ?? 0x1fff;
   if ((effective & 0xfff) !== 0 && (value & vlanPresent & effective) === 0 && !(value === 0 && effective === 0x1fff))
-    throw refuse(`${value} lacks the present bit 0x1000 and would never match; use vlan()`, 7);
+    throw refuse(spec, `${value} lacks the present bit 0x1000 and would never match; use vlan()`, 7);
 }
 
-// Fold: Nicira's doubles of basic fields, in the basic form.
+/** Fields that the canonical form writes as others. */
+export const unfolding: ReadonlySet<FieldName> = new Set(
+  fieldList
+    .filter(({ name, aliasOf }) => aliasOf !== undefined || name === 'nxmVlanTci' || name === 'nxmIpTos')
+    .map(({ name }) => name),
+);
+
+// Nicira's doubles of basic fields, in the basic form.
 function unfold(entry: KnownEntry): readonly KnownEntry[] {
   const spec = fields[entry.field];
   if (entry.field === 'nxmVlanTci') return unfoldTci(entry);

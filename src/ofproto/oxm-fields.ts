@@ -252,6 +252,8 @@ export interface FieldSpec {
   readonly header: number;
   /** All bits set: a mask equal to this says nothing. bigint above 48 bits, undefined for tunnel options. */
   readonly full: number | bigint | undefined;
+  /** The same as bytes of the wire; empty for tunnel options. */
+  readonly fullBytes: Uint8Array;
 }
 
 function allRows(): [string, Row][] {
@@ -297,6 +299,10 @@ function specOf(name: string, row: Row): FieldSpec {
     order: orderOf(oxmClass, field, more?.experimenter ?? 0),
     header: oxmClass * 0x1_0000 + (field << 9) + payload,
     full: bytes === 0 ? undefined : bits > 48 ? (1n << BigInt(bits)) - 1n : 2 ** bits - 1,
+    fullBytes: Uint8Array.from({ length: bytes }, (_, i) => {
+      const above = 8 * (bytes - i) - bits;
+      return above <= 0 ? 0xff : above >= 8 ? 0 : 0xff >> above;
+    }),
   };
 }
 
@@ -321,8 +327,11 @@ function keyOf(oxmClass: number, field: number, experimenter: number): number {
 }
 
 const byKey = new Map<number, FieldSpec>();
+// Most fields of most messages are of this class, so no map is asked for them.
+const basicFields: (FieldSpec | undefined)[] = new Array(128).fill(undefined);
 for (const spec of specs) {
   if (spec.name === 'nxmCookie') continue;
+  if (spec.oxmClass === basic) basicFields[spec.field] = spec;
   byKey.set(keyOf(spec.oxmClass, spec.field, spec.experimenter ?? 0), spec);
 }
 
@@ -333,6 +342,7 @@ export function fieldByNumber(
   experimenter: number,
   size: number,
 ): FieldSpec | undefined {
+  if (oxmClass === basic) return basicFields[field];
   if (oxmClass === nxm1 && field === 30 && size === 8) return fields.nxmCookie;
   return byKey.get(keyOf(oxmClass, field, experimenter));
 }

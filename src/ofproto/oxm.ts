@@ -70,6 +70,9 @@ export function readValue(spec: FieldSpec, bytes: Uint8Array, at: number, size: 
   }
 }
 
+/** Largest value by size in bytes. */
+const limits = [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff] as const;
+
 /** Writes a value; throws WireError (NL_WIRE_VALUE) when its form or size is not the field's. */
 export function writeValue(spec: FieldSpec, bytes: Uint8Array, at: number, value: Value): number {
   const size = spec.bytes;
@@ -84,7 +87,7 @@ export function writeValue(spec: FieldSpec, bytes: Uint8Array, at: number, value
     else set128(bytes, at, value);
     return at + size;
   }
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size))
+  if (typeof value !== 'number' || !(value >= 0 && value <= limits[size]!) || !Number.isInteger(value))
     throw wrongValue(spec, value);
   switch (size) {
     case 1:
