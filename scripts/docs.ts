@@ -4,12 +4,14 @@ import manifest from '../package.json' with { type: 'json' };
 import { configMarkdown } from '../src/controller/config/index.ts';
 import { errorsMarkdown, openApiText } from '../src/controller/northbound/index.ts';
 import { pipelineMarkdown } from '../src/controller/rules/index.ts';
+import { wireMarkdown } from '../src/ofproto/index.ts';
 
 /** Writes the documents that are generated from code; with `--check` it only says which are stale, and fails. */
 const documents: Readonly<Record<string, () => string | Promise<string>>> = {
   'docs/configuration.md': configMarkdown,
   'docs/errors.md': errorsMarkdown,
   'docs/pipeline.md': pipelineMarkdown,
+  'docs/wire.md': wireMarkdown,
   'docs/generated/openapi.json': () => openApiText(manifest.version),
 };
 

@@ -4,6 +4,7 @@ export * from './actions.ts';
 export * from './bytes.ts';
 export * from './canonical-match.ts';
 export * from './constants.ts';
+export * from './docs.ts';
 export * from './error-codes.ts';
 export * from './errors.ts';
 export * from './framer.ts';

@@ -175,7 +175,7 @@ export function canonicalList(list: readonly OxmEntry[], strict: boolean): OxmEn
 }
 
 function orderOfUnknown(entry: UnknownEntry): number {
-  return canonicalOrder(entry.oxmClass, entry.oxmField, entry.experimenter ?? 0);
+  return canonicalOrder(entry.oxmClass, entry.oxmField, entry.experimenter ?? 0, 0);
 }
 
 function insert(out: OxmEntry[], orders: number[], entry: OxmEntry, order: number, strict: boolean): void {

@@ -550,3 +550,8 @@ export function variableSubtype(action: VariableNicira): number {
 export function writeVariableNicira(writer: Writer, action: VariableNicira, nested: WriteList): void {
   (codecs[action.type] as unknown as AnyCodec).write(writer, action as never, nested);
 }
+
+/** Names of the actions here with their NXAST_*, for documentation. */
+export function variableNiciraSubtypes(): [name: string, subtype: number][] {
+  return Object.entries(codecs).map(([name, { subtype }]) => [name, subtype]);
+}

@@ -268,11 +268,12 @@ function allRows(): [string, Row][] {
 // The canonical order is that of the OXM headers with one exception: Open vSwitch checks prerequisites while it reads, so
 // the basic fields (class 0x8000, whose numbers already respect prerequisites) go before Nicira's (classes 0 and 1), and
 // the packet type goes before everything. Experimenter fields are last, by experimenter.
-function orderOf(oxmClass: number, field: number, experimenter: number): number {
+function orderOf(oxmClass: number, field: number, experimenter: number, size: number): number {
   if (oxmClass === basic && field === 44) return 0;
-  const rank =
-    oxmClass === basic ? 1 : oxmClass === OxmClass.packetRegs ? 2 : oxmClass === exp ? 0x1_0000 : 3 + oxmClass;
-  return (rank * 128 + field) * 0x1_0000_0000 + experimenter;
+  if (oxmClass === exp) return 0x400_0000 + experimenter * 128 + field;
+  const rank = oxmClass === basic ? 1 : oxmClass === OxmClass.packetRegs ? 2 : 3 + oxmClass;
+  // Class 1 field 30 is two fields.
+  return rank * 128 + field + (oxmClass === nxm1 && field === 30 && size === 8 ? 0.5 : 0);
 }
 
 /** Place in the canonical order of any field, known or not. */
@@ -296,7 +297,7 @@ function specOf(name: string, row: Row): FieldSpec {
     ovs,
     names: more?.names ?? [],
     aliasOf: more?.aliasOf as FieldName | undefined,
-    order: orderOf(oxmClass, field, more?.experimenter ?? 0),
+    order: orderOf(oxmClass, field, more?.experimenter ?? 0, bytes),
     header: oxmClass * 0x1_0000 + (field << 9) + payload,
     full: bytes === 0 ? undefined : bits > 48 ? (1n << BigInt(bits)) - 1n : 2 ** bits - 1,
     fullBytes: Uint8Array.from({ length: bytes }, (_, i) => {

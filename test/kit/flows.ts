@@ -226,7 +226,8 @@ export const actions: fc.Arbitrary<Action> = fc.oneof(
   },
 );
 
-const instructions: fc.Arbitrary<Instruction> = fc.oneof(
+/** Any instruction. */
+export const instructions: fc.Arbitrary<Instruction> = fc.oneof(
   fc.record({ type: fc.constant('gotoTable' as const), tableId: upTo(8) }),
   fc.record({ type: fc.constant('writeMetadata' as const), metadata: big(64), mask: big(64) }),
   fc.record({
