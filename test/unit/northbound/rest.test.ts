@@ -322,6 +322,39 @@ describe('bulk', () => {
   });
 });
 
+describe('bulk with wait=ready', () => {
+  const operations = ['a', 'b', 'c'].map((id) => ({ method: 'PUT', path: `/v1/tenants/${id}`, body: {} }));
+
+  it('waits for every object', async () => {
+    const asked: string[] = [];
+    at.waitReady = async (path) => asked.push(path) > 0;
+    expect((await call('POST', '/v1/bulk?wait=ready', { operations })).statusCode).toBe(200);
+    expect(asked).toEqual(['/v1/tenants/a', '/v1/tenants/b', '/v1/tenants/c']);
+  });
+
+  it('names those that are not confirmed, and the results, which are stored', async () => {
+    at.waitReady = async (path) => path !== '/v1/tenants/b';
+    const problem = expectProblem(await call('POST', '/v1/bulk?wait=ready', { operations }), 504, 'NL_TIMEOUT');
+    expect(problem).toMatchObject({
+      pending: ['/v1/tenants/b'],
+      results: [{ status: 201 }, { status: 201 }, { status: 201 }],
+    });
+    expect((await call('GET', '/v1/tenants/b')).statusCode).toBe(200);
+  });
+});
+
+describe('rate limit', () => {
+  it('is off unless asked for, and then refuses with a problem document', async () => {
+    for (let n = 0; n < 50; n++) expect((await call('GET', '/v1/tenants')).statusCode).toBe(200);
+    at = await fixture({ options: { rateLimit: { max: 2, windowMs: 60_000 } } });
+    await call('GET', '/v1/tenants');
+    await call('GET', '/v1/tenants');
+    const reply = await call('GET', '/v1/tenants');
+    expectProblem(reply, 429, 'NL_RATE_LIMITED');
+    expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);
+  });
+});
+
 describe('switches', () => {
   it('tells a malformed datapath id from an unknown one', async () => {
     for (const bad of ['1', 'g000000000000001', '00200000000000011', '9007199254740993']) {

@@ -136,6 +136,7 @@ describe('metrics', () => {
   });
 
   const promtool = spawnSync('promtool', ['--version']).status === 0;
+  if (!promtool) console.warn('skipped: metrics against promtool, which is not installed');
   it.skipIf(!promtool)('satisfy promtool, process metrics among them', async () => {
     const telemetry = createTelemetry({ log: silentLogger });
     telemetry.sink.declare({
