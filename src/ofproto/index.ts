@@ -12,7 +12,14 @@ export * from './instructions.ts';
 export * from './json.ts';
 export * from './learn-spec.ts';
 export * from './match.ts';
-export * from './nicira-actions.ts';
+export type {
+  ControllerProperty,
+  EncapProperty,
+  FieldBits,
+  FieldRange,
+  VariableNicira,
+} from './nicira-action-types.ts';
+export { variableNiciraSubtypes } from './nicira-actions.ts';
 export * from './of13/index.ts';
 export * from './oxm.ts';
 export * from './oxm-fields.ts';

@@ -2,7 +2,7 @@ import { type Action, encodeActions } from '../actions.ts';
 import { Port } from '../constants.ts';
 import type { Instruction } from '../instructions.ts';
 import { encodeInstructions } from '../instructions.ts';
-import type { FieldBits, FieldRange } from '../nicira-actions.ts';
+import type { FieldBits, FieldRange } from '../nicira-action-types.ts';
 import { fields } from '../oxm-fields.ts';
 import { canonicalActions, canonicalInstructions, IN_PORT_16, NO_TABLE } from './canonical.ts';
 import { connTrackText, natText } from './conntrack.ts';

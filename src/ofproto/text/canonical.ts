@@ -2,7 +2,7 @@ import type { Action } from '../actions.ts';
 import { Port } from '../constants.ts';
 import type { Instruction } from '../instructions.ts';
 import { wide } from '../match.ts';
-import type { ControllerProperty } from '../nicira-actions.ts';
+import type { ControllerProperty } from '../nicira-action-types.ts';
 import type { FieldId } from '../oxm.ts';
 import { fields } from '../oxm-fields.ts';
 import { plainField } from './names.ts';

@@ -2,7 +2,7 @@ import { type Action, decodeActions } from '../actions.ts';
 import { Port } from '../constants.ts';
 import { WireError } from '../errors.ts';
 import { decodeInstructions, type Instruction } from '../instructions.ts';
-import type { ControllerProperty } from '../nicira-actions.ts';
+import type { ControllerProperty } from '../nicira-action-types.ts';
 import { fields } from '../oxm-fields.ts';
 import { bundleAlgorithms, hashFields, multipathAlgorithms, packetInReasons } from './actions.ts';
 import { canonicalActions, canonicalInstructions, IN_PORT_16, NO_TABLE } from './canonical.ts';
