@@ -20,14 +20,14 @@ const needsOvs = () => {
 const suites = [
   {
     name: 'base',
-    folders: ['unit', 'vectors', 'property', 'fuzz', 'conformance'],
+    folders: ['test/unit', 'test/vectors', 'test/property', 'test/fuzz', 'test/conformance', 'examples'],
     why: () => undefined,
     parallel: true,
   },
-  { name: 'ovs', folders: ['ovs'], why: needsOvs },
+  { name: 'ovs', folders: ['test/ovs'], why: needsOvs },
   {
     name: 'mininet',
-    folders: ['mininet'],
+    folders: ['test/mininet'],
     why: () => needsOvs() ?? ensurePrograms(['mnexec'], say) ?? ensureOpenVswitch(say),
   },
 ];
@@ -55,7 +55,7 @@ for (const suite of suites) {
   }
   say(`suite ${suite.name}`);
   const report = join(scratch, `${suite.name}.json`);
-  const folders = suite.folders.map((folder) => `test/${folder}/`);
+  const folders = suite.folders.map((folder) => `${folder}/`);
   const done = spawnSync(
     process.execPath,
     [

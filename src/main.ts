@@ -1,0 +1,82 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { discoveryApp } from './apps/discovery/index.ts';
+import { fabricApp } from './apps/fabric/index.ts';
+import { learningApp } from './apps/learning/index.ts';
+import { portCondition, tenantsApp } from './apps/tenants/index.ts';
+import { type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
+import { loadConfig } from './controller/config/index.ts';
+import { Controller } from './controller/core/controller.ts';
+import { ConfigError } from './controller/kernel/index.ts';
+import { createLogger, createTelemetry } from './controller/telemetry/index.ts';
+
+/** Wiring only: configuration → parts → start → orderly stop. */
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Longest orderly stop; after it the process ends anyway. Flows on switches are not touched either way. */
+const STOP_MS = 9_500;
+
+const settings = (options: Parameters<Commands['serve']>[0]) =>
+  loadConfig({ file: options.file, environment: process.env, flags: options.flags });
+
+const serve: Commands['serve'] = async (options) => {
+  const { config } = settings(options);
+  const log = createLogger({ level: config.log.level });
+  const controller = await Controller.start({
+    config,
+    version,
+    log,
+    telemetry: createTelemetry({ log }),
+    apps: ({ discoveryKey }) => [
+      [discoveryApp, { ...config.discovery, key: discoveryKey }],
+      [fabricApp, undefined],
+      [tenantsApp, undefined],
+      [learningApp, config.learning],
+    ],
+    portProblem: portCondition,
+  });
+  const { openflow, http } = controller.addresses;
+  console.log(`netloom ${version} ready: openflow=${openflow.join(',')} http=${http} data=${config.dataDir}`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        log.info({ signal }, 'stopping');
+        resolve();
+      });
+    }
+  });
+  setTimeout(() => {
+    log.error({ ms: STOP_MS }, 'orderly stop took too long');
+    process.exit(ExitCode.failed);
+  }, STOP_MS).unref();
+  await controller.stop();
+  return ExitCode.ok;
+};
+
+const configPrint: Commands['configPrint'] = async ({ json, ...options }) => {
+  const { entries } = settings(options);
+  if (json)
+    console.log(
+      JSON.stringify(
+        entries.map(({ key, value, source }) => ({ key, value, source })),
+        undefined,
+        2,
+      ),
+    );
+  else for (const { key, value, source } of entries) console.log(`${key} = ${JSON.stringify(value)}  (${source})`);
+  return ExitCode.ok;
+};
+
+try {
+  process.exitCode = await runCli(process.argv.slice(2), { serve, configPrint, wireDecode, simulate });
+} catch (error) {
+  // One line for what the user can mend; the trace only for what is ours.
+  if (error instanceof ConfigError) console.error(`netloom: wrong configuration: ${error.message}`);
+  else if (error instanceof Error && ('code' in error || 'details' in error))
+    console.error(`netloom: ${error.message}`);
+  else console.error(error);
+  process.exitCode = error instanceof ConfigError ? ExitCode.usage : ExitCode.failed;
+}
