@@ -158,7 +158,7 @@ describe('two tenants with the same addresses on one fabric', () => {
     expect(await flowMods()).toBe(0);
     for (const dpid of Object.values(fabric.switches)) {
       const diff = await netloom.ok('GET', `/v1/switches/${dpid}/diff`);
-      expect([diff.missing, diff.different, diff.extra]).toEqual([[], [], []]);
+      expect([diff.missing, diff.different, diff.unexpected]).toEqual([[], [], []]);
     }
   }, 60_000);
 

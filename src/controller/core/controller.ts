@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
 import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
 import {
@@ -14,13 +15,13 @@ import {
 import { createHttpServer, EventLog, type HttpServer, observedApi } from '../northbound/index.ts';
 import { Observed, type ObservedChange } from '../observed/index.ts';
 import { CompileEngine, isOurs, RuleBook } from '../rules/index.ts';
-import { type ListenerSpec, OpenFlowServer, type Session } from '../session/index.ts';
+import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
 import { IdAllocator, IdSpaces, openSqliteStore, type Store, StoredHintStore } from '../store/index.ts';
 import type { Telemetry } from '../telemetry/index.ts';
 import type { App, NetworkState, StateChange } from './app.ts';
 import { AppHost, loadApp } from './app-host.ts';
 import { ObjectStatus, type PortProblem } from './object-status.ts';
-import { rulesApi } from './rules-api.ts';
+import { portOf } from './switch-port.ts';
 
 /** What `main.ts` hands in: configuration, and the apps that this build ships. */
 export interface ControllerOptions {
@@ -145,8 +146,8 @@ export class Controller {
           if (!isOurs(high) || !this.#apps.packetIn(high & 0xffff, session, view)) this.#unclaimedPacketIns++;
         },
         portStatus: (session, { reason, port }) => {
-          if (reason === 'delete') this.#observed.portRemoved(session.dpid, port.no);
-          else this.#observed.portChanged(session.dpid, port);
+          if (reason === PortReason.delete) this.#observed.portRemoved(session.dpid, port.portNo);
+          else this.#observed.portChanged(session.dpid, portOf(port));
         },
         flowRemoved: (session, message) => {
           this.#book.flowRemoved(session.dpid, message);
@@ -213,7 +214,7 @@ export class Controller {
       objects: this.#objects,
       ready: this.#status,
       observed: observedApi(this.#observed, (index) => this.#networkPath(index)),
-      rules: rulesApi(this.#book),
+      rules: this.#book,
       events: this.#events,
       telemetry: this.#options.telemetry,
       readiness: () => [
@@ -263,8 +264,8 @@ export class Controller {
         manufacturer,
         hardware,
         software,
-        nicira: /open ?vswitch|nicira/i.test(`${manufacturer} ${hardware} ${software}`),
-        ports: [...session.ports.values()],
+        nicira: isOpenVswitch(session.description),
+        ports: [...session.ports.values()].map(portOf),
       });
       this.#event('switch.connected', { switch: dpid, remote: session.remote, software });
       // What it should hold is compiled before it is compared: else it would lose rules and get them back.
@@ -327,6 +328,10 @@ const objectPath = (kind: DesiredChange['kind'], object: { readonly id: string; 
     : restPath(kind, { tenant: object.tenant!, id: object.id });
 
 const tenantOf = (path: string): string | undefined => /^\/v1\/tenants\/([^/]+)/.exec(path)?.[1];
+
+/** Open vSwitch and what is built on it speak Nicira's extensions. */
+const isOpenVswitch = ({ manufacturer, hardware }: SwitchDescription): boolean =>
+  /open vswitch/i.test(hardware) || /nicira/i.test(manufacturer);
 
 /** A key of this installation: made at the first start, readable by its owner only. */
 function secret(path: string): Buffer {

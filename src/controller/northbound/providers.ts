@@ -1,5 +1,6 @@
 import type { Dpid } from '../kernel/index.ts';
 import type { ObjectKind } from '../model/index.ts';
+import type { Difference, FlowView, GroupView, MeterView } from '../rules/index.ts';
 import type { Page } from './page.ts';
 
 /** What of a list is asked for. */
@@ -75,83 +76,15 @@ export interface ObservedApi {
   topology(): TopologyView;
 }
 
-/** Who a rule belongs to. Absent owner: the flow is not ours and is left alone. */
-export interface OwnerView {
-  readonly app: string;
-  /** Readable and unique, e.g. `tenants/port/acme/web-1`. */
-  readonly key: string;
-  /** REST path of the object that explains the rule. */
-  readonly object?: string;
-}
-
-export interface FlowView {
-  /** Table by name, or its number when the pipeline does not declare it. */
-  readonly table: string;
-  readonly tableId: number;
-  readonly priority: number;
-  /** Fields by name, losing nothing. */
-  readonly match: Readonly<Record<string, unknown>>;
-  /** Match and instructions as `ovs-ofctl dump-flows` writes them. */
-  readonly matchText: string;
-  readonly actionsText: string;
-  /** `0x` and 16 hex digits. */
-  readonly cookie: string;
-  readonly idleTimeout: number;
-  readonly hardTimeout: number;
-  readonly durationSeconds: number;
-  /** 64-bit counters as decimal strings. */
-  readonly packets: string;
-  readonly bytes: string;
-  readonly owner?: OwnerView;
-  /** Why it is there, in words. */
-  readonly reason: string;
-}
-
-export interface GroupView {
-  readonly id: number;
-  /** `all`, `select`, `indirect`, `fast_failover`. */
-  readonly type: string;
-  readonly bucketsText: readonly string[];
-  readonly packets: string;
-  readonly bytes: string;
-  readonly owner?: OwnerView;
-}
-
-export interface MeterView {
-  readonly id: number;
-  readonly flags: readonly string[];
-  readonly bandsText: readonly string[];
-  readonly packets: string;
-  readonly bytes: string;
-  readonly owner?: OwnerView;
-}
-
-/** One rule on which wanted and present differ. */
-export interface DifferenceView {
-  readonly kind: 'flow' | 'group' | 'meter';
-  readonly change: 'add' | 'modify' | 'delete';
-  readonly wanted?: string;
-  readonly present?: string;
-  readonly owner?: OwnerView;
-}
-
-export interface DiffView {
-  readonly switch: Dpid;
-  readonly inSync: boolean;
-  readonly differences: readonly DifferenceView[];
-  /** Flows on the switch that are not ours. */
-  readonly foreign: number;
-}
-
 /**
- * What switches hold, asked of them when called. All reject with ClosedError when the switch is not connected, and with
- * TimeoutError or SwitchError when it does not answer.
+ * What switches hold, asked of them when called; the rule book fits. Undefined when the switch is not connected. All reject
+ * with ClosedError, TimeoutError or SwitchError when it does not answer.
  */
 export interface RulesApi {
-  flows(dpid: Dpid): Promise<readonly FlowView[]>;
-  groups(dpid: Dpid): Promise<readonly GroupView[]>;
-  meters(dpid: Dpid): Promise<readonly MeterView[]>;
-  diff(dpid: Dpid): Promise<DiffView>;
+  flows(dpid: Dpid): Promise<readonly FlowView[] | undefined>;
+  groups(dpid: Dpid): Promise<readonly GroupView[] | undefined>;
+  meters(dpid: Dpid): Promise<readonly MeterView[] | undefined>;
+  diff(dpid: Dpid): Promise<Difference | undefined>;
 }
 
 /** How far switches are with a stored change. */

@@ -149,60 +149,59 @@ export const TopologySchema = Type.Object({
   revision: count('Observed revision'),
 });
 
-const OwnerSchema = Type.Object({
-  app: Type.String(),
-  key: text('Readable and unique', 'tenants/port/acme/web-1'),
-  object: Type.Optional(text('REST path of the object that explains the rule', '/v1/tenants/acme/ports/web-1')),
-});
+const seen = {
+  packets: counter('Packets'),
+  bytes: counter('Bytes'),
+  durationSec: count('Age, s'),
+  origin: Type.Union([Type.Literal('wanted'), Type.Literal('stale'), Type.Literal('foreign')], {
+    description: 'Ours and wanted; ours but wanted no more; of others, and left alone',
+  }),
+  reason: Type.Optional(
+    Type.Object(
+      {
+        owner: text('Who wants it', 'tenants/port/acme/web-1'),
+        object: Type.Optional(text('REST path of the object that explains it', '/v1/tenants/acme/ports/web-1')),
+        revision: count('Revision of the desired state it was compiled from'),
+      },
+      { description: 'Why it is there; absent when nobody wants it' },
+    ),
+  ),
+};
 
 export const FlowSchema = Type.Object({
   table: text('Table by name', 'classify'),
   tableId: Type.Integer(),
   priority: Type.Integer(),
-  match: Type.Record(Type.String(), Type.Unknown(), { description: 'Fields by name' }),
-  matchText: text('As `ovs-ofctl dump-flows` writes it'),
-  actionsText: text('As `ovs-ofctl dump-flows` writes it'),
+  priorityName: text('Priority by name', 'exact'),
+  match: text('As `ovs-ofctl dump-flows` writes it'),
+  actions: text('As `ovs-ofctl dump-flows` writes it'),
   cookie: Type.String({ pattern: '^0x[0-9a-f]{16}$' }),
   idleTimeout: count('s'),
   hardTimeout: count('s'),
-  durationSeconds: count('Age, s'),
-  packets: counter('Packets'),
-  bytes: counter('Bytes'),
-  owner: Type.Optional(OwnerSchema),
-  reason: text('Why it is there'),
+  ...seen,
 });
 
 export const GroupSchema = Type.Object({
-  id: Type.Integer(),
+  groupId: Type.Integer(),
   type: Type.String(),
-  bucketsText: Type.Array(Type.String()),
-  packets: counter('Packets'),
-  bytes: counter('Bytes'),
-  owner: Type.Optional(OwnerSchema),
+  buckets: Type.String(),
+  ...seen,
 });
 
 export const MeterSchema = Type.Object({
-  id: Type.Integer(),
-  flags: Type.Array(Type.String()),
-  bandsText: Type.Array(Type.String()),
-  packets: counter('Packets'),
-  bytes: counter('Bytes'),
-  owner: Type.Optional(OwnerSchema),
+  meterId: Type.Integer(),
+  bands: Type.String(),
+  flows: count('Flows that use it'),
+  ...seen,
 });
 
 export const DiffSchema = Type.Object({
   switch: dpid('Datapath id'),
-  inSync: Type.Boolean(),
-  differences: Type.Array(
-    Type.Object({
-      kind: Type.String(),
-      change: Type.String(),
-      wanted: Type.Optional(Type.String()),
-      present: Type.Optional(Type.String()),
-      owner: Type.Optional(OwnerSchema),
-    }),
-  ),
-  foreign: count('Flows on the switch that are not ours'),
+  inSync: Type.Boolean({ description: 'Nothing is missing, unexpected or different' }),
+  missing: Type.Array(Type.String(), { description: 'Wanted and absent' }),
+  unexpected: Type.Array(Type.String(), { description: 'Ours, present, and not wanted' }),
+  different: Type.Array(Type.Object({ wanted: Type.String(), present: Type.String() })),
+  foreign: Type.Array(Type.String(), { description: 'Of others: left alone' }),
 });
 
 /** Parameters that several routes share. */

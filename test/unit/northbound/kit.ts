@@ -9,13 +9,13 @@ import type {
 import {
   createHttpServer,
   EventLog,
-  type FlowView,
   type HttpServer,
   type HttpServerDeps,
   type ReadyWait,
   type RulesApi,
   type SwitchView,
 } from '../../../src/controller/northbound/index.ts';
+import type { FlowView } from '../../../src/controller/rules/index.ts';
 import { createTelemetry, type Telemetry } from '../../../src/controller/telemetry/index.ts';
 
 /** The part of the object service that HTTP uses, kept in a map. Its rules are few: what HTTP adds is under test. */
@@ -139,17 +139,17 @@ export const flow: FlowView = {
   table: 'classify',
   tableId: 0,
   priority: 100,
-  match: { inPort: 1 },
-  matchText: 'in_port=1',
-  actionsText: 'write_metadata:0x1/0xffffffff,goto_table:1',
+  priorityName: '100',
+  match: 'in_port=1',
+  actions: 'write_metadata:0x1/0xffffffff,goto_table:1',
   cookie: '0x4000000000000002',
   idleTimeout: 0,
   hardTimeout: 0,
-  durationSeconds: 5,
-  packets: '9007199254740993',
-  bytes: '18446744073709551614',
-  owner: { app: 'tenants', key: 'tenants/port/acme/web-1', object: '/v1/tenants/acme/ports/web-1' },
-  reason: 'port web-1 of acme',
+  durationSec: 5,
+  packets: 9007199254740993n,
+  bytes: 18446744073709551614n,
+  origin: 'wanted',
+  reason: { owner: 'tenants/port/acme/web-1', object: '/v1/tenants/acme/ports/web-1', revision: 7 },
 };
 
 export interface Fixture {
@@ -176,7 +176,7 @@ export async function fixture(over: Partial<HttpServerDeps> = {}): Promise<Fixtu
       flows: async () => [flow],
       groups: async () => [],
       meters: async () => [],
-      diff: async (id) => ({ switch: id, inSync: true, differences: [], foreign: 0 }),
+      diff: async () => ({ missing: [], unexpected: [], different: [], foreign: [] }),
     },
   };
   made.server = await createHttpServer({

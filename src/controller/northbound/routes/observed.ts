@@ -1,8 +1,9 @@
 import Type, { type TSchema } from 'typebox';
 import { type Dpid, parseDpid } from '../../kernel/index.ts';
+import type { FlowView } from '../../rules/index.ts';
 import { pageOf } from '../page.ts';
 import { refusal } from '../problem.ts';
-import type { FlowView, ObservedApi, PageQuery, RulesApi } from '../providers.ts';
+import type { ObservedApi, PageQuery, RulesApi } from '../providers.ts';
 import { integer, text } from '../query.ts';
 import type { ApiReply, ApiRequest, RouteRegistrar } from '../route.ts';
 import { pageSchema, parameters } from '../schemas.ts';
@@ -20,7 +21,14 @@ const pageQuery = ({ query }: ApiRequest, maximum = 1_000, fallback = 100): Page
 const number = (value: number): string => value.toString(16).padStart(8, '0');
 /** Table, then highest priority first, then match: as one reads a pipeline. */
 const flowKey = (flow: FlowView): string =>
-  `${number(flow.tableId)}/${number(0xffff - flow.priority)}/${flow.matchText}/${flow.cookie}`;
+  `${number(flow.tableId)}/${number(0xffff - flow.priority)}/${flow.match}/${flow.cookie}`;
+
+/** What a connected switch answered; 503 when it is not connected. */
+async function present<T>(dpid: Dpid, answer: Promise<T | undefined>): Promise<T> {
+  const value = await answer;
+  if (value === undefined) throw refusal('NL_CLOSED', `switch ${dpid} is not connected`);
+  return value;
+}
 
 /** What switches and the network look like. Read only. */
 export function observedRoutes(registrar: RouteRegistrar, { observed, rules }: Deps): void {
@@ -103,7 +111,7 @@ export function observedRoutes(registrar: RouteRegistrar, { observed, rules }: D
     'Flows that the switch holds, each with its owner and reason',
     pageSchema(Type.Ref('Flow')),
     true,
-    async (dpid, request) => page(await rules.flows(dpid), flowKey, request),
+    async (dpid, request) => page(await present(dpid, rules.flows(dpid)), flowKey, request),
   );
   ofSwitch(
     '/groups',
@@ -111,7 +119,7 @@ export function observedRoutes(registrar: RouteRegistrar, { observed, rules }: D
     'Groups that the switch holds',
     pageSchema(Type.Ref('Group')),
     true,
-    async (dpid, request) => page(await rules.groups(dpid), ({ id }) => number(id), request),
+    async (dpid, request) => page(await present(dpid, rules.groups(dpid)), ({ groupId }) => number(groupId), request),
   );
   ofSwitch(
     '/meters',
@@ -119,9 +127,11 @@ export function observedRoutes(registrar: RouteRegistrar, { observed, rules }: D
     'Meters that the switch holds',
     pageSchema(Type.Ref('Meter')),
     true,
-    async (dpid, request) => page(await rules.meters(dpid), ({ id }) => number(id), request),
+    async (dpid, request) => page(await present(dpid, rules.meters(dpid)), ({ meterId }) => number(meterId), request),
   );
-  ofSwitch('/diff', 'diffSwitch', 'What is wanted against what is present', Type.Ref('Diff'), false, (dpid) =>
-    rules.diff(dpid),
-  );
+  ofSwitch('/diff', 'diffSwitch', 'What is wanted against what is present', Type.Ref('Diff'), false, async (dpid) => {
+    const { missing, unexpected, different, foreign } = await present(dpid, rules.diff(dpid));
+    const inSync = missing.length + unexpected.length + different.length === 0;
+    return { switch: dpid, inSync, missing, unexpected, different, foreign };
+  });
 }
