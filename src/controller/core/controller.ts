@@ -12,7 +12,7 @@ import {
   type Port,
   restPath,
 } from '../model/index.ts';
-import { createHttpServer, EventLog, type HttpServer, observedApi } from '../northbound/index.ts';
+import { createHttpServer, EventLog, type HttpServer, observedApi, publishChanges } from '../northbound/index.ts';
 import { Observed, type ObservedChange } from '../observed/index.ts';
 import { CompileEngine, isOurs, RuleBook } from '../rules/index.ts';
 import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
@@ -198,6 +198,7 @@ export class Controller {
     this.#objects.setStatusProvider(this.#status.provider);
     this.#objects.setPlanner((changes) => this.#plan(changes));
     this.#objects.onChange('core', (changes, revision) => this.#desiredChanged(changes, revision));
+    publishChanges(this.#objects, this.#events);
     this.#observed.onChange('core', (change) => this.#observedChanged(change));
     const discoveryKey = secret(join(config.dataDir, 'discovery-key'));
     for (const [app, settings] of this.#options.apps({ discoveryKey })) await this.#apps.start(app, settings);
@@ -287,13 +288,6 @@ export class Controller {
     this.#status.changed(changes);
     for (const change of changes) this.#apps.changed(change);
     this.#engine.change(changes, revision);
-    for (const change of changes) {
-      const object = (change.after ?? change.before)!;
-      const path = objectPath(change.kind, object);
-      const verb = !change.before ? 'created' : !change.after ? 'deleted' : 'updated';
-      const tenant = change.kind === 'tenant' ? object.id : (object as Port).tenant;
-      this.#events.publish({ type: `${change.kind}.${verb}`, revision, tenant, object: path });
-    }
   }
 
   #observedChanged(change: ObservedChange): void {
@@ -317,15 +311,10 @@ export class Controller {
 
   #networkPath(index: number): string | undefined {
     const network = this.#objects.desired.networkByIndex(index);
-    if (network) return objectPath('network', network);
+    if (network) return restPath('network', { tenant: network.tenant, id: network.id });
     return index === 0xff_ffff ? 'default' : undefined;
   }
 }
-
-const objectPath = (kind: DesiredChange['kind'], object: { readonly id: string; readonly tenant?: string }): string =>
-  kind === 'tenant'
-    ? restPath('tenant', { tenant: object.id })
-    : restPath(kind, { tenant: object.tenant!, id: object.id });
 
 const tenantOf = (path: string): string | undefined => /^\/v1\/tenants\/([^/]+)/.exec(path)?.[1];
 

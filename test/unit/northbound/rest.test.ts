@@ -369,14 +369,8 @@ describe('switches', () => {
 
   it('gives 64-bit values with all digits, and reserved port numbers as positive numbers', async () => {
     const { items } = (await call('GET', `/v1/switches/${dpid}/flows`)).json();
-    expect(items).toEqual([flow]);
+    expect(items).toEqual([{ ...flow, packets: '9007199254740993', bytes: '18446744073709551614' }]);
     expect((await call('GET', `/v1/switches/${dpid}/ports`)).json().items[0].no).toBe(4294967294);
-  });
-
-  it('never fails on a BigInt', async () => {
-    at.rules = { ...at.rules, flows: async () => [{ ...flow, match: { cookie: 18446744073709551614n } }] };
-    const reply = await call('GET', `/v1/switches/${dpid}/flows`);
-    expect(reply.json().items[0].match).toEqual({ cookie: '18446744073709551614' });
   });
 
   it.each([
