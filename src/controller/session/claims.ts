@@ -52,6 +52,11 @@ export class DpidClaims {
     return this.#claims.size;
   }
 
+  /** Who is this datapath id. */
+  holder(dpid: Dpid): Claimant | undefined {
+    return this.#claims.get(dpid)?.holder;
+  }
+
   /** Leads to `granted` or `refused` of the claimant: at once, or when the holder's probe has ended. */
   claim(dpid: Dpid, who: Claimant): void {
     const claim = this.#claims.get(dpid);

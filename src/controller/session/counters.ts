@@ -142,7 +142,11 @@ export function declareMetrics(sink: MetricSink, counters: SessionCounters, gaug
   counter('short_packet_ins_total', 'packet-ins with fewer bytes than the frame had', () => counters.shortPacketIns);
   counter('unknown_replies_total', 'replies and multipart pieces without a request', () => counters.unknownReplies);
   counter('request_timeouts_total', 'requests that a switch did not answer in time', () => counters.requestTimeouts);
-  counter('packet_outs_dropped_total', 'packet-outs not sent: too much unsent output', () => counters.packetOutsDropped);
+  counter(
+    'packet_outs_dropped_total',
+    'packet-outs not sent: too much unsent output',
+    () => counters.packetOutsDropped,
+  );
   counter('pressure_pauses_total', 'times reading stopped for a slow reader', () => counters.pressurePauses);
   counter('turn_pauses_total', 'times a connection used up its share of a turn', () => counters.turnPauses);
   counter('duplicate_alarms_total', 'connections refused for their datapath id', () => counters.duplicateAlarms);

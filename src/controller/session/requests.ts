@@ -1,6 +1,4 @@
-import { copyOf, get16, get32, set32 } from '../../ofproto/bytes.ts';
-import { MessageType } from '../../ofproto/constants.ts';
-import { errorName } from '../../ofproto/error-codes.ts';
+import { copyOf, errorName, get16, get32, MessageType, set32 } from '../../ofproto/index.ts';
 import { ClosedError, type Dpid, InvariantError, SwitchError, TimeoutError } from '../kernel/index.ts';
 import type { SessionCounters } from './counters.ts';
 
@@ -92,34 +90,47 @@ export class RequestTable {
 
   /** Sends one request message after giving it an xid. Resolves to the raw messages of the reply. */
   request(message: Buffer, deadlineMs: number): Promise<readonly Buffer[]> {
+    return new Promise((resolve, reject) => this.ask(message, deadlineMs, resolve, reject));
+  }
+
+  /** As `request`, with exactly one call of `resolve` or `reject`, during the very message that settles it. */
+  ask(
+    message: Buffer,
+    deadlineMs: number,
+    resolve: (pieces: readonly Buffer[]) => void,
+    reject: (error: Error) => void,
+  ): void {
     const type = message[1]!;
     const replyType = replyOf.get(type);
     if (replyType === undefined || get16(message, 2) !== message.length) {
-      return Promise.reject(new InvariantError('not one whole request message', { type, length: message.length }));
+      reject(new InvariantError('not one whole request message', { type, length: message.length }));
+      return;
     }
-    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#closed) {
+      reject(this.#closed);
+      return;
+    }
     if (this.#pending.size >= this.#maxOpen) {
-      return Promise.reject(new ClosedError(`${this.#maxOpen} requests are open already`, { dpid: this.#host.dpid }));
+      reject(new ClosedError(`${this.#maxOpen} requests are open already`, { dpid: this.#host.dpid }));
+      return;
     }
     let xid = this.nextXid();
     while (this.#pending.has(xid)) xid = this.nextXid();
     set32(message, 4, xid);
-    return new Promise((resolve, reject) => {
-      const now = this.#host.now();
-      this.#pending.set(xid, {
-        type,
-        replyType,
-        multipart: type === MessageType.multipartRequest ? get16(message, 8) : -1,
-        pieces: [],
-        held: 0,
-        deadlineMs,
-        deadline: now + deadlineMs,
-        limit: now + TRICKLE * deadlineMs,
-        resolve,
-        reject,
-      });
-      this.#host.write(message);
+    const now = this.#host.now();
+    this.#pending.set(xid, {
+      type,
+      replyType,
+      multipart: type === MessageType.multipartRequest ? get16(message, 8) : -1,
+      pieces: [],
+      held: 0,
+      deadlineMs,
+      deadline: now + deadlineMs,
+      limit: now + TRICKLE * deadlineMs,
+      resolve,
+      reject,
     });
+    this.#host.write(message);
   }
 
   /** Errors for xids in [first, last] go to `onError` until the function returned is called. */
@@ -173,7 +184,8 @@ export class RequestTable {
     }
     let taken = false;
     for (const { first, last, onError } of this.#watches) {
-      if (xid < first || xid > last) continue;
+      // A range may run over the end of the numbers.
+      if (first <= last ? xid < first || xid > last : xid < first && xid > last) continue;
       taken = true;
       onError(xid, type, code, data);
     }
