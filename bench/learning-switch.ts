@@ -2,9 +2,10 @@
  * The least learning switch on top of the session room: learns in one map, answers each packet-in with a flow-mod and a
  * packet-out. Shows what the session room leaves to the apps. Use: node --import tsx bench/learning-switch.ts [PORT]
  */
-import { get48, set16, set32, set48 } from '../src/ofproto/index.ts';
+
 import { type MetricSink, silentLogger, systemClock } from '../src/controller/kernel/index.ts';
 import { OpenFlowServer, type Session } from '../src/controller/session/index.ts';
+import { get48, set16, set32, set48 } from '../src/ofproto/index.ts';
 
 const noMetrics: MetricSink = { declare: () => {}, histogram: () => ({ observe: () => {} }) };
 const FLOOD = [0xffff_fffb];

@@ -4,7 +4,7 @@ import { discoveryApp } from './apps/discovery/index.ts';
 import { fabricApp } from './apps/fabric/index.ts';
 import { learningApp } from './apps/learning/index.ts';
 import { portCondition, tenantsApp } from './apps/tenants/index.ts';
-import { type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
+import { type Commands, ExitCode, runCli, wireDecode } from './controller/cli/index.ts';
 import { loadConfig } from './controller/config/index.ts';
 import { Controller } from './controller/core/controller.ts';
 import { ConfigError } from './controller/kernel/index.ts';
@@ -71,7 +71,16 @@ const configPrint: Commands['configPrint'] = async ({ json, ...options }) => {
 };
 
 try {
-  process.exitCode = await runCli(process.argv.slice(2), { serve, configPrint, wireDecode, simulate });
+  process.exitCode = await runCli(process.argv.slice(2), {
+    serve,
+    configPrint,
+    wireDecode: (options) =>
+      wireDecode(options, {
+        stdin: process.stdin,
+        out: (text) => void process.stdout.write(text),
+        err: (text) => void process.stderr.write(text),
+      }),
+  });
 } catch (error) {
   // One line for what the user can mend; the trace only for what is ours.
   if (error instanceof ConfigError) console.error(`netloom: wrong configuration: ${error.message}`);
@@ -80,3 +89,5 @@ try {
   else console.error(error);
   process.exitCode = error instanceof ConfigError ? ExitCode.usage : ExitCode.failed;
 }
+// Reading a pipe that nobody writes to would keep the process alive.
+process.exit();

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
 
 /** Exit codes of every command: done, refused or failed, wrong use. */
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
@@ -20,21 +20,7 @@ export interface Commands {
     readonly protocol: string;
     readonly jsonl: boolean;
   }): Promise<number>;
-  simulate(options: SimulateOptions): Promise<number>;
 }
-
-/** `netloom simulate`: fake switches for trying a controller out. */
-export interface SimulateOptions {
-  readonly connect: string;
-  readonly switches: number;
-  readonly ports: number;
-  readonly seconds: number | undefined;
-}
-
-const whole = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('not a whole number');
-  return Number(text);
-};
 
 const version = (): string =>
   (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -96,17 +82,6 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
     .argument('<files...>', 'binary files, or -')
     .action(async (files: string[], options: { protocol: string; jsonl: boolean }) => {
       code = await commands.wireDecode({ files, protocol: options.protocol, jsonl: options.jsonl });
-    });
-
-  program
-    .command('simulate')
-    .description('connect many simulated switches to a controller')
-    .option('--connect <host:port>', 'the controller', '127.0.0.1:6653')
-    .option('--switches <n>', 'how many', whole, 1)
-    .option('--ports <n>', 'ports of each', whole, 4)
-    .option('--seconds <n>', 'end after this long instead of at Ctrl-C', whole)
-    .action(async (options: { connect: string; switches: number; ports: number; seconds?: number }) => {
-      code = await commands.simulate({ ...options, seconds: options.seconds });
     });
 
   try {

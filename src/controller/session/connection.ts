@@ -205,7 +205,7 @@ export class Connection implements TransportOwner, Claimant {
 
   #established(type: number, bytes: Buffer, at: number, end: number): void {
     if (bytes[at] !== version13) {
-      this.#wrongVersion(bytes, at, end);
+      this.#wrongVersion(bytes, at);
       return;
     }
     if (type === MessageType.packetIn) {
@@ -234,7 +234,7 @@ export class Connection implements TransportOwner, Claimant {
       return;
     }
     if (bytes[at] !== version13) {
-      this.#wrongVersion(bytes, at, end);
+      this.#wrongVersion(bytes, at);
       return;
     }
     switch (type) {
@@ -446,7 +446,7 @@ export class Connection implements TransportOwner, Claimant {
 
   // --- refusals
 
-  #wrongVersion(bytes: Buffer, at: number, end: number): void {
+  #wrongVersion(bytes: Buffer, at: number): void {
     if (bytes[at + 1] === MessageType.hello) return;
     throw new WireError('ofp_header', 'version', at, `${bytes[at]}, ${version13} was agreed`, {
       code: 'NL_WIRE_VERSION',
