@@ -109,7 +109,9 @@ describe('two tenants with the same addresses on one fabric', () => {
           );
       }
       for (const probe of probes) {
-        const tags = probe.received.map((frame) => /3c6e6c69(?:..)*?3e(?:..)*?3e/.exec(frame)?.[0]).filter((tag) => tag !== undefined);
+        const tags = probe.received
+          .map((frame) => /3c6e6c69(?:..)*?3e(?:..)*?3e/.exec(frame)?.[0])
+          .filter((tag) => tag !== undefined);
         expect(new Set(tags).size, `${probe.host.name} saw a frame twice`).toBe(tags.length);
       }
     } finally {
