@@ -17,7 +17,7 @@ export interface LearningSettings {
 const limits = {
   idleSeconds: { default: 300, max: 65_535 },
   maxHostsPerPort: { default: 4_096, max: 1_000_000 },
-  packetsPerPort: { default: 200_000, max: 1_000_000_000 },
+  packetsPerPort: { default: 1_000_000, max: 1_000_000_000 },
 } as const;
 type Name = keyof typeof limits;
 

@@ -92,7 +92,10 @@ export class Controller {
       metrics,
       reconcileMs: config.rules.reconcileMs,
       listener: {
-        ownerChanged: (_key, object) => object !== undefined && this.#status.touch(object),
+        ownerChanged: (_key, object) => {
+          // Only tenants' objects have a status; the hosts of a fabric, all behind one path, would be summed up each time.
+          if (object !== undefined && tenantOf(object) !== undefined) this.#status.touch(object);
+        },
         refused: (event) => this.#event('rule.refused', event),
         drift: (event) => this.#event('switch.drift', event),
         synced: (event) => this.#event('switch.synced', event),

@@ -94,7 +94,7 @@ export function merge(into: MutableEffect, from: Effect | undefined): void {
   mergeSets(into.edges, from.edges);
   mergeSets(into.locals, from.locals);
   mergeSets(into.tenants, from.tenants);
-  into.places.push(...from.places);
+  for (const place of from.places) into.places.push(place);
 }
 
 /** True while the state holds what a desired change brought. */

@@ -198,7 +198,7 @@ export class RuleBook implements CompileTarget {
   /** Where an object stands, over all owners that name it; undefined when none does: then nothing has to be done for it. */
   objectStatus(object: string): RuleStatus | undefined {
     const states = this.#objects.get(object);
-    return states && this.#status([...states]);
+    return states && this.#status(states);
   }
 
   /** Resolves when every switch concerned has confirmed what the owner wants. Rejects only when `signal` aborts. */
@@ -388,11 +388,13 @@ export class RuleBook implements CompileTarget {
     });
   }
 
-  #status(states: readonly OwnerState[]): RuleStatus {
+  #status(states: Iterable<OwnerState>): RuleStatus {
     const bySwitch = new Map<Dpid, { state: PlacedState; revision: number; rules: number; failures: RuleFailure[] }>();
     const problems: string[] = [];
     let state: PlacedState = 'confirmed';
+    let oldest = Infinity;
     for (const owner of states) {
+      oldest = Math.min(oldest, owner.revision);
       if (owner.problem !== undefined) {
         problems.push(owner.problem);
         state = 'failed';
@@ -405,15 +407,14 @@ export class RuleBook implements CompileTarget {
         sum.state = worse(sum.state, here);
         sum.revision = Math.min(sum.revision, placed.revision);
         sum.rules += placed.rules.length;
-        if (here === 'failed') sum.failures.push(...failuresOf(placed, worker.ledger));
+        if (here === 'failed') for (const failure of failuresOf(placed, worker.ledger)) sum.failures.push(failure);
         state = worse(state, here);
       }
     }
     const switches = [...bySwitch]
       .map(([dpid, sum]): SwitchStatus => ({ dpid, ...sum }))
       .sort((a, b) => (a.dpid < b.dpid ? -1 : 1));
-    const revision = state === 'confirmed' ? this.#revision : Math.min(...states.map((owner) => owner.revision));
-    return { state, revision, switches, problems };
+    return { state, revision: state === 'confirmed' ? this.#revision : oldest, switches, problems };
   }
 }
 
