@@ -35,7 +35,7 @@ export const learningCompiler = (ageingSeconds: number): StateCompiler => ({
     }
     if (change.kind === 'host') {
       for (const host of [change.before, change.after]) {
-        if (host) yield hostOwner(host, membership.indexOf(host.at.dpid));
+        if (host?.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
       }
     }
     if (change.kind === 'port') yield* declared([change.before, change.after], membership, state);
@@ -48,7 +48,9 @@ export const learningCompiler = (ageingSeconds: number): StateCompiler => ({
       for (const sw of state.observed.switches.values()) yield switchOwner(sw.dpid, sw.index);
     }
     for (const network of state.desired.networks.values()) yield networkOwner(network.index, state);
-    for (const host of state.observed.hosts()) yield hostOwner(host, membership.indexOf(host.at.dpid));
+    for (const host of state.observed.hosts()) {
+      if (host.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
+    }
   },
 
   compile(owner, state) {
@@ -81,14 +83,16 @@ function* declared(ports: readonly (Port | undefined)[], membership: Membership,
     if (!port || port.mac === 'learned') continue;
     const network = state.desired.networks.get(`${port.tenant}/${port.network}`)?.index;
     const host = network === undefined ? undefined : state.observed.host(network, port.mac as Mac);
-    if (host) yield hostOwner(host, membership.indexOf(host.at.dpid));
+    if (host?.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
   }
 }
 
 /** Hosts on physical ports that carry something else now, and those that are placed on member switches that changed. */
 function* attached(effect: Effect, membership: Membership, state: NetworkState): Iterable<Owner> {
   for (const { dpid, no } of effect.places) {
-    for (const host of state.observed.hostsAt({ dpid, port: no })) yield hostOwner(host, membership.indexOf(dpid));
+    for (const host of state.observed.hostsAt({ dpid, port: no })) {
+      if (host.active) yield hostOwner(host, membership.indexOf(dpid));
+    }
   }
   for (const [network, components] of effect.edges) {
     for (const component of components) {
@@ -96,7 +100,7 @@ function* attached(effect: Effect, membership: Membership, state: NetworkState):
         for (const no of membership.portsAt(network, dpid)) {
           if (!isLearned(membership.at(dpid, no))) continue;
           for (const host of state.observed.hostsAt({ dpid, port: no })) {
-            yield hostOwner(host, membership.indexOf(dpid));
+            if (host.active) yield hostOwner(host, membership.indexOf(dpid));
           }
         }
       }

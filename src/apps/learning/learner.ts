@@ -4,6 +4,7 @@ import {
   type FlowRemoved,
   formatIp,
   formatMac,
+  type Host,
   type IpAddress,
   isLearned,
   type Mac,
@@ -40,6 +41,8 @@ const MOVES = 8;
 const MOVES_SECONDS = 10;
 /** How often observed state hears again of a host, and of its address, that is seen all the time. */
 const REFRESH_SECONDS = 10;
+/** Hosts that are looked at for silence in one second. */
+const SWEEP = 2_000;
 /** Events a second; the rest is counted only. */
 const EVENTS_PER_SECOND = 50;
 
@@ -54,6 +57,7 @@ export class Learner {
   readonly #membership: Membership;
   readonly #tables: Tables;
   readonly #stopTicking: () => void;
+  #sweeping: Iterator<Host> | undefined;
   /** Counted instead of read: a clock look-up per packet would cost as much as the look-ups that matter. */
   #second = 1;
   #events = 0;
@@ -66,6 +70,7 @@ export class Learner {
     this.#stopTicking = context.clock.every(1_000, () => {
       this.#second++;
       this.#events = 0;
+      this.#sweep();
     });
   }
 
@@ -117,6 +122,7 @@ export class Learner {
         break;
       case 'network':
         if (change.before && !change.after) this.#tables.networkGone(change.before.index);
+        else if (change.after?.unknownUnicast === 'drop') this.#activateAll(change.after.index);
         break;
       case 'tenant':
         if (change.before) this.#tables.tenantChanged(change.before.id);
@@ -155,6 +161,25 @@ export class Learner {
     return whole ? this.#forward(place, from, view) : Outcome.truncated;
   }
 
+  /** Hosts without rules fall silent unnoticed by any switch: forgets those that did, some each second. */
+  #sweep(): void {
+    const { observed, clock } = this.#context;
+    const since = clock.now() - this.#settings.idleSeconds * 1_000;
+    this.#sweeping ??= observed.hosts()[Symbol.iterator]();
+    for (let count = 0; count < SWEEP; count++) {
+      const { value: host, done } = this.#sweeping.next();
+      if (done) {
+        this.#sweeping = undefined;
+        return;
+      }
+      if (host.active || host.lastSeen > since) continue;
+      this.counters.aged++;
+      const place = this.#tables.place(host.at.dpid, host.at.port);
+      this.#event('host.aged', place?.tenant, host.at.dpid, host.at.port, host.mac);
+      observed.forgetHost(host.network, host.mac);
+    }
+  }
+
   #within(budget: Budget): boolean {
     if (budget.second !== this.#second) {
       budget.second = this.#second;
@@ -167,14 +192,17 @@ export class Learner {
   #learn(place: Place, { bytes, dataAt: at, dataEnd: end }: PacketInView): Outcome | undefined {
     const mac = get48(bytes, at + 6);
     let target = place.network.targets.get(mac);
+    // Whoever announces itself by broadcast only gets no rules yet: thousands may, and few of them are talked to. Unless
+    // frames to it would be dropped without its rules.
+    const active = (bytes[at]! & 1) === 0 || !this.#tables.floodsUnknown(place.network.index);
     if (target === undefined || target.place !== place) {
       if ((bytes[at + 6]! & 1) === 1 || mac === 0) return Outcome['bad-source'];
-      const refused = this.#settle(place, mac as Mac, target);
+      const refused = this.#settle(place, mac as Mac, target, active);
       if (refused !== undefined) return refused;
       target = place.network.targets.get(mac);
       if (target === undefined) return Outcome['not-a-member'];
-    } else if (this.#second >= target.seenDue) {
-      this.#context.observed.learnHost(place.network.index, mac as Mac, { dpid: place.dpid, port: place.no });
+    } else if (this.#second >= target.seenDue || (active && !target.active)) {
+      this.#context.observed.learnHost(place.network.index, mac as Mac, { dpid: place.dpid, port: place.no }, active);
     }
     if (this.#second >= target.seenDue) target.seenDue = this.#second + REFRESH_SECONDS;
 
@@ -192,7 +220,7 @@ export class Learner {
   }
 
   /** A sender that was not known here: new, or moved. */
-  #settle(place: Place, mac: Mac, known: Target | undefined): Outcome | undefined {
+  #settle(place: Place, mac: Mac, known: Target | undefined, active: boolean): Outcome | undefined {
     const { observed } = this.#context;
     const { dpid, no: port, network } = place;
     const before = observed.host(network.index, mac);
@@ -215,7 +243,7 @@ export class Learner {
         return Outcome.flapping;
       }
     }
-    this.#tables.hostIs(observed.learnHost(network.index, mac, { dpid, port }));
+    this.#tables.hostIs(observed.learnHost(network.index, mac, { dpid, port }, active));
     if (isHere) return undefined;
     if (before) this.counters.moved++;
     else this.counters.learned++;
@@ -266,7 +294,9 @@ export class Learner {
         mac === BROADCAST || Math.floor(mac / 0x800000) === MULTICAST4 || Math.floor(mac / 2 ** 32) === MULTICAST6;
       return isCarried ? this.#flood(place, from, bytes, at, end) : Outcome['not-carried'];
     }
-    const to = place.network.targets.get(mac)?.place ?? this.#declaredPlace(place, mac);
+    const target = place.network.targets.get(mac);
+    if (target !== undefined && !target.active) this.#activate(target);
+    const to = target?.place ?? this.#declaredPlace(place, mac);
     if (to === undefined) {
       if (!this.#tables.floodsUnknown(place.network.index)) return Outcome['unknown-destination'];
       return this.#flood(place, from, bytes, at, end);
@@ -281,6 +311,20 @@ export class Learner {
     const egress = this.#context.switchPort(to.dpid);
     const sent = egress?.packetOut(PortNumber.controller, to.ports, bytes, at, end) ?? false;
     return sent ? Outcome.delivered : Outcome['not-sent'];
+  }
+
+  /** Somebody talks to a host that was only heard so far. */
+  #activate({ mac, place }: Target): void {
+    const { dpid, no: port, network } = place;
+    this.#context.observed.learnHost(network.index, mac as Mac, { dpid, port });
+  }
+
+  /** Frames to hosts without rules are dropped from now on. */
+  #activateAll(network: number): void {
+    const { observed } = this.#context;
+    for (const host of [...observed.hostsOf(network)]) {
+      if (!host.active) observed.learnHost(network, host.mac, host.at);
+    }
   }
 
   #declaredPlace({ network }: Place, mac: number): Place | undefined {

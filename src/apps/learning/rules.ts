@@ -94,9 +94,9 @@ export function isWelcome(host: Host, membership: Membership): boolean {
   );
 }
 
-/** A learned host: known on its port until it is silent for `ageingSeconds`, and reachable from all member switches. */
+/** A learned host that is active: known on its port until it is silent for `ageingSeconds`, and reachable from all member switches. */
 export function hostRules(host: Host, membership: Membership, state: NetworkState, ageingSeconds: number): Placement {
-  if (!isWelcome(host, membership)) return new Map();
+  if (!host.active || !isWelcome(host, membership)) return new Map();
   const { network, mac, endpoint } = host;
   const { dpid, port } = host.at;
   const address = fabricAddress(FabricType.endpoint, membership.indexOf(dpid), endpoint);

@@ -2,7 +2,7 @@ import { ConfigError } from '../../controller/index.ts';
 
 /** How learning works. */
 export interface LearningSettings {
-  /** Silence after which a learned host is forgotten, s; the idle time-out of its rule. */
+  /** Silence after which a learned host is forgotten, s; the idle time-out of its rule when it has one. */
   readonly idleSeconds: number;
   /** Learned hosts that one port may have. */
   readonly maxHostsPerPort: number;

@@ -40,6 +40,8 @@ export interface Place {
 export interface Target {
   readonly mac: number;
   place: Place;
+  /** It has rules: unicast traffic from or to it was seen. */
+  active: boolean;
   /** Newest IPv4 address it used in ARP, and the second from which on it is looked at again. */
   address: number;
   addressDue: number;
@@ -106,11 +108,13 @@ export class Tables {
     }
     if (known) {
       known.place = place;
+      known.active = host.active;
       return known;
     }
     const target: Target = {
       mac: host.mac,
       place,
+      active: host.active,
       address: 0,
       addressDue: 0,
       seenDue: 0,

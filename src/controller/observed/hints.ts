@@ -41,6 +41,7 @@ export interface KnownHost {
   readonly at: Attachment;
   readonly endpoint: number;
   readonly addresses: readonly IpAddress[];
+  readonly active: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
 }

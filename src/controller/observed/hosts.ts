@@ -114,11 +114,18 @@ export class HostTable {
   }
 
   /** Adds, moves, or refreshes a host; a change when it did more than refresh. */
-  learn(network: number, mac: Mac, at: Attachment, now: number): { readonly host: Host; readonly change?: HostChange } {
+  learn(
+    network: number,
+    mac: Mac,
+    at: Attachment,
+    active: boolean,
+    now: number,
+  ): { readonly host: Host; readonly change?: HostChange } {
     const known = this.#byNetwork.get(network)?.get(mac);
     if (known) {
       known.lastSeen = now;
-      if (known.at.port === at.port && known.at.dpid === at.dpid) return { host: known };
+      const isHere = known.at.port === at.port && known.at.dpid === at.dpid;
+      if (isHere && (known.active || !active)) return { host: known };
     }
     const sameSwitch = known?.at.dpid === at.dpid;
     const endpoint = known && sameSwitch ? known.endpoint : this.#ids(at.dpid).take();
@@ -132,6 +139,7 @@ export class HostTable {
       at: { dpid: at.dpid, port: at.port },
       endpoint,
       addresses: known?.addresses ?? [],
+      active: active || known?.active === true,
       firstSeen: known?.firstSeen ?? now,
       lastSeen: now,
     };
@@ -142,11 +150,11 @@ export class HostTable {
   /** Takes a host of an earlier run. False when its place in a table is taken. */
   load(hint: KnownHost, now: number): boolean {
     if (this.get(hint.network, hint.mac) || !this.#ids(hint.at.dpid).claim(hint.endpoint)) return false;
-    const { network, mac, at, endpoint, firstSeen } = hint;
+    const { network, mac, at, endpoint, active, firstSeen } = hint;
     const addresses = hint.addresses.filter(
       (address) => bindable(address) && this.#claim(network, mac, address, now, 0) === undefined,
     );
-    this.#replace(undefined, { network, mac, at, endpoint, addresses, firstSeen, lastSeen: now });
+    this.#replace(undefined, { network, mac, at, endpoint, addresses, active, firstSeen, lastSeen: now });
     return true;
   }
 

@@ -318,8 +318,8 @@ export class Observed implements ObservedWriter {
     this.#commit();
   }
 
-  learnHost(network: number, mac: Mac, at: Attachment): Host {
-    const { host, change } = this.#hosts.learn(network, mac, at, this.#clock.now());
+  learnHost(network: number, mac: Mac, at: Attachment, active = true): Host {
+    const { host, change } = this.#hosts.learn(network, mac, at, active, this.#clock.now());
     if (change) {
       this.#hostDiffers(change);
       this.#commit();

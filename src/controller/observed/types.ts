@@ -60,6 +60,8 @@ export interface Host {
   /** Endpoint id on its switch, for positional addresses; learned hosts use 2^23…2^24−1, unique per switch. */
   readonly endpoint: number;
   readonly addresses: readonly IpAddress[];
+  /** Unicast traffic from or to it was seen: it gets rules. Who was only heard by broadcast needs none yet. */
+  readonly active: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
 }
@@ -132,8 +134,11 @@ export interface ObservedWriter extends ObservedReader {
   linkLost(from: Attachment): void;
   /** A `pending` port whose hold time is over without a probe having arrived becomes `edge`. */
   portSettled(at: Attachment): void;
-  /** Adds or moves a host, or refreshes `lastSeen`; allocates its endpoint id on a new switch. */
-  learnHost(network: number, mac: Mac, at: Attachment): Host;
+  /**
+   * Adds or moves a host, or refreshes `lastSeen`; allocates its endpoint id on a new switch. `active` (default true) makes
+   * the host active; one that is active stays so.
+   */
+  learnHost(network: number, mac: Mac, at: Attachment, active?: boolean): Host;
   /**
    * Binds an address to a host. Returns the other host of this network that holds it already, which keeps it, unless it has
    * not used it for the address hold time. Addresses that no single host can have (0.0.0.0, ::, multicast, broadcast,

@@ -76,7 +76,7 @@ describe('rules of tenants’ learned ports', () => {
 
 describe('rules of a learned host', () => {
   it('know it on its port until it is silent, and lead to it from every member switch', () => {
-    const w = pair({ idleSeconds: 60 }).packetIn(1, 2, frame(BROADCAST, 7));
+    const w = pair({ idleSeconds: 60 }).packetIn(1, 2, frame(9, 7));
     w.observed.learnAddress(DEFAULT, mac(7), { family: 4, value: 0x0a000007n });
     w.compile();
     expect(w.text(1, '02:00:00:00:00:07')).toEqual([
@@ -90,15 +90,25 @@ describe('rules of a learned host', () => {
   });
 
   it('show copies of its ARP until its first address is known', () => {
-    const w = pair().packetIn(1, 2, frame(BROADCAST, 7)).compile();
+    const w = pair().packetIn(1, 2, frame(9, 7)).compile();
     expect(w.text(1, 'table=learn priority=exception')).toHaveLength(1);
     w.observed.learnAddress(DEFAULT, mac(7), { family: 4, value: 0x0a000007n });
     w.compile();
     expect(w.text(1, 'table=learn priority=exception')).toEqual([]);
   });
 
+  it('come with the first unicast frame from it or to it, not with what it says to all', () => {
+    const w = pair().packetIn(1, 1, frame(BROADCAST, 7)).packetIn(2, 1, frame(BROADCAST, 8)).compile() as LearningWorld;
+    expect(w.observed.hostCount).toBe(2);
+    expect(w.text(1, '02:00:00:00:00')).toEqual([]);
+    w.packetIn(1, 1, frame(8, 7)).compile();
+    for (const n of [7, 8]) expect(w.text(1, `eth_dst=02:00:00:00:00:0${n}`)).not.toEqual([]);
+    w.packetIn(1, 1, frame(BROADCAST, 7)).compile();
+    expect(w.text(1, 'eth_dst=02:00:00:00:00:07')).not.toEqual([]);
+  });
+
   it('go with its port, its link role, its network', () => {
-    const w = pair().packetIn(1, 1, frame(BROADCAST, 7)).compile() as LearningWorld;
+    const w = pair().packetIn(1, 1, frame(9, 7)).compile() as LearningWorld;
     expect(w.text(2, '02:00:00:00:00:07')).toHaveLength(1);
     w.network('t', 'n')
       .port({ tenant: 't', id: 'a', network: 'n', mac: mac(9), at: [1, 1] })
@@ -300,8 +310,30 @@ describe('senders', () => {
     expect(w.observed.hostCount).toBe(0);
   });
 
+  it('that only speak to all are forgotten when they have been silent for long', () => {
+    const w = pair({ idleSeconds: 60 }).packetIn(1, 1, frame(BROADCAST, 1)).packetIn(1, 2, frame(9, 2));
+    w.clock.pass(30_000);
+    w.packetIn(1, 1, frame(BROADCAST, 1)).packetIn(1, 3, frame(BROADCAST, 3));
+    w.clock.pass(59_000);
+    expect(w.observed.hostCount).toBe(3);
+    w.clock.pass(2_000);
+    expect([...w.observed.hosts()].map(({ mac: who }) => who)).toEqual([mac(2)]);
+    expect(w.events.at(-1)).toMatchObject({ type: 'host.aged', port: 3 });
+  });
+
+  it('have rules at once in a network that drops unknown destinations, and as soon as it does', () => {
+    const w = tenants().addSwitch(1, 4).network('t', 'n', { unknownUnicast: 'flood' });
+    w.port({ tenant: 't', id: 'p', network: 'n', mac: 'learned', at: [1, 1] }).compile();
+    w.packetIn(1, 1, frame(BROADCAST, 1)).compile();
+    expect(w.text(1, '02:00:00:00:00:01')).toEqual([]);
+    w.network('t', 'n', { unknownUnicast: 'drop' }).compile();
+    expect(w.text(1, '02:00:00:00:00:01')).not.toEqual([]);
+    w.packetIn(1, 1, frame(BROADCAST, 2)).compile();
+    expect(w.text(1, '02:00:00:00:00:02')).not.toEqual([]);
+  });
+
   it('are forgotten when their rule ran out in their switch, not when it was deleted, nor where they no longer are', () => {
-    const w = pair().packetIn(1, 1, frame(BROADCAST, 1)).compile() as LearningWorld;
+    const w = pair().packetIn(1, 1, frame(9, 1)).compile() as LearningWorld;
     const rule = [...w.rules(1).values()].find((r) => r.kind === 'flow' && r.idleTimeout > 0)!;
     if (rule.kind !== 'flow') throw new Error('no flow');
     const message = { cookieLo: 0x80020000, tableId: rule.tableId, priority: rule.priority, match: rule.match };
