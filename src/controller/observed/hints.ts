@@ -34,14 +34,13 @@ export interface KnownLink {
   readonly since: number;
 }
 
-/** A host that an earlier run learned. */
+/** An active host that an earlier run learned. */
 export interface KnownHost {
   readonly network: number;
   readonly mac: Mac;
   readonly at: Attachment;
   readonly endpoint: number;
   readonly addresses: readonly IpAddress[];
-  readonly active: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
 }

@@ -150,11 +150,11 @@ export class HostTable {
   /** Takes a host of an earlier run. False when its place in a table is taken. */
   load(hint: KnownHost, now: number): boolean {
     if (this.get(hint.network, hint.mac) || !this.#ids(hint.at.dpid).claim(hint.endpoint)) return false;
-    const { network, mac, at, endpoint, active, firstSeen } = hint;
+    const { network, mac, at, endpoint, firstSeen } = hint;
     const addresses = hint.addresses.filter(
       (address) => bindable(address) && this.#claim(network, mac, address, now, 0) === undefined,
     );
-    this.#replace(undefined, { network, mac, at, endpoint, addresses, active, firstSeen, lastSeen: now });
+    this.#replace(undefined, { network, mac, at, endpoint, addresses, active: true, firstSeen, lastSeen: now });
     return true;
   }
 

@@ -408,8 +408,9 @@ export class Observed implements ObservedWriter {
   #hostDiffers(change: HostChange | undefined): void {
     if (!change) return;
     this.#tell({ kind: 'host', before: change.before, after: change.after });
-    if (change.after) this.#hints.putHost(change.after satisfies KnownHost);
-    else if (change.before) this.#hints.deleteHost(change.before.network, change.before.mac);
+    // The next run has to want the same rules, and only active hosts have some.
+    if (change.after?.active) this.#hints.putHost(change.after satisfies KnownHost);
+    else if (change.before?.active) this.#hints.deleteHost(change.before.network, change.before.mac);
   }
 
   #toRemember(dpid: Dpid): void {

@@ -68,7 +68,7 @@ export class CompileEngine<State, Change> {
   constructor(options: EngineOptions<State>) {
     this.#options = options;
     this.#yieldTo = options.yieldTo ?? ((fn) => void setImmediate(fn));
-    this.#sliceMs = options.sliceMs ?? 8;
+    this.#sliceMs = options.sliceMs ?? 1;
     this.#declareMetrics(options.metrics);
   }
 

@@ -6,7 +6,7 @@ export class Slicer {
   readonly #yieldTo: (fn: () => void) => void;
   readonly #sliceMs: number;
 
-  constructor(clock: Clock, yieldTo: (fn: () => void) => void, sliceMs = 5) {
+  constructor(clock: Clock, yieldTo: (fn: () => void) => void, sliceMs = 1) {
     this.#clock = clock;
     this.#yieldTo = yieldTo;
     this.#sliceMs = sliceMs;

@@ -97,7 +97,6 @@ export class StoredHintStore implements HintStore {
       at: pointText(host.at),
       endpoint: host.endpoint,
       addresses: host.addresses.map(formatIp),
-      active: host.active,
       firstSeen: host.firstSeen,
       lastSeen: host.lastSeen,
     });
@@ -234,7 +233,6 @@ function readHost(value: unknown): HostHint {
     at: readPoint(fields['at']),
     endpoint: readNumber(fields['endpoint']),
     addresses: readList(fields['addresses']).map(readIp),
-    active: readFlag(fields['active']),
     firstSeen: readNumber(fields['firstSeen']),
     lastSeen: readNumber(fields['lastSeen']),
   };

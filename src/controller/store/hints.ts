@@ -21,8 +21,6 @@ export interface HostHint {
   readonly at: HintPoint;
   readonly endpoint: number;
   readonly addresses: readonly IpAddress[];
-  /** It has rules. */
-  readonly active: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
 }
