@@ -1,5 +1,5 @@
 import { StoreError } from '../kernel/index.ts';
-import type { Store, StoreReason } from './types.ts';
+import type { Compare, Store, StoreOp, StoreReason } from './types.ts';
 
 /** A range of numbers that switches or the API know things by. */
 export interface IdSpace {
@@ -56,8 +56,17 @@ export function pickId(space: IdSpace, use: IdUse): number {
 /** The place after this one on the circle. */
 export const idAfter = (space: IdSpace, id: number): number => (id >= space.last ? space.first : id + 1);
 
+/** Holders that one transaction serves; each takes two operations, and etcd's default limit is 128. */
+const BATCH = 60;
+
 /** Attempts of a compare-and-swap before giving up; each lost one means that another instance got through. */
 const ATTEMPTS = 20;
+
+interface Waiting {
+  readonly holder: string;
+  readonly resolve: (id: number) => void;
+  readonly reject: (error: unknown) => void;
+}
 
 /**
  * Numbers for things that are not northbound objects (switches, third-party apps): given once per holder, stored before they
@@ -73,6 +82,7 @@ export class IdAllocator {
   /** All work goes through this chain, so that concurrent calls of one process see each other's numbers. */
   #last: Promise<unknown> = Promise.resolve();
   #loaded = false;
+  readonly #waiting: Waiting[] = [];
 
   constructor(store: Store, space: IdSpace) {
     this.#store = store;
@@ -82,37 +92,69 @@ export class IdAllocator {
 
   /** The holder's number, a new one when it has none. Rejects with StoreError, `exhausted` among its reasons. */
   allocate(holder: string): Promise<number> {
-    return this.#inTurn(async () => {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        await this.#load();
-        const known = this.#byHolder.get(holder);
-        if (known) return known.id;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ holder, resolve, reject });
+      // Those who come while a transaction is on its way to the disk share the next one.
+      if (this.#waiting.length === 1) void this.#inTurn(() => this.#allocateWaiting());
+    });
+  }
+
+  async #allocateWaiting(): Promise<void> {
+    const batch = this.#waiting.splice(0, BATCH);
+    if (this.#waiting.length > 0) void this.#inTurn(() => this.#allocateWaiting());
+    try {
+      await this.#allocateAll(new Set(batch.map(({ holder }) => holder)));
+      for (const { holder, resolve } of batch) resolve(this.#byHolder.get(holder)!.id);
+    } catch (error) {
+      // One who finds no free number must not cost the others theirs.
+      if (batch.length === 1) batch[0]!.reject(error);
+      else
+        for (const one of batch)
+          await this.#allocateAll(new Set([one.holder])).then(
+            () => one.resolve(this.#byHolder.get(one.holder)!.id),
+            one.reject,
+          );
+    }
+  }
+
+  /** Sees to it that each of these holders has a stored number. */
+  async #allocateAll(holders: ReadonlySet<string>): Promise<void> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      await this.#load();
+      const fresh = new Map<number, string>();
+      let next = this.#pointer.id;
+      for (const holder of holders) {
+        if (this.#byHolder.has(holder)) continue;
         const id = pickId(this.#space, {
-          next: this.#pointer.id,
-          used: this.#taken.size,
-          has: (candidate) => this.#taken.has(candidate),
+          next,
+          used: this.#taken.size + fresh.size,
+          has: (candidate) => this.#taken.has(candidate) || fresh.has(candidate),
         });
-        const result = await this.#store.txn(
-          [
-            { key: this.#holderKey(holder), modRevision: 0 },
-            { key: `${this.#prefix}id/${id}`, modRevision: 0 },
-            { key: `${this.#prefix}next`, modRevision: this.#pointer.revision },
-          ],
-          [
-            { op: 'put', key: this.#holderKey(holder), value: String(id) },
-            { op: 'put', key: `${this.#prefix}id/${id}`, value: holder },
-            { op: 'put', key: `${this.#prefix}next`, value: String(idAfter(this.#space, id)) },
-          ],
+        fresh.set(id, holder);
+        next = idAfter(this.#space, id);
+      }
+      if (fresh.size === 0) return;
+      const compares: Compare[] = [{ key: `${this.#prefix}next`, modRevision: this.#pointer.revision }];
+      const ops: StoreOp[] = [{ op: 'put', key: `${this.#prefix}next`, value: String(next) }];
+      for (const [id, holder] of fresh) {
+        const idKey = `${this.#prefix}id/${id}`;
+        compares.push({ key: this.#holderKey(holder), modRevision: 0 }, { key: idKey, modRevision: 0 });
+        ops.push(
+          { op: 'put', key: this.#holderKey(holder), value: String(id) },
+          { op: 'put', key: idKey, value: holder },
         );
-        this.#loaded = result.succeeded;
-        if (!result.succeeded) continue;
+      }
+      const result = await this.#store.txn(compares, ops);
+      this.#loaded = result.succeeded;
+      if (!result.succeeded) continue;
+      for (const [id, holder] of fresh) {
         this.#byHolder.set(holder, { id, revision: result.revision });
         this.#taken.add(id);
-        this.#pointer = { id: idAfter(this.#space, id), revision: result.revision };
-        return id;
       }
-      throw this.#lost(holder);
-    });
+      this.#pointer = { id: next, revision: result.revision };
+      return;
+    }
+    throw this.#lost([...holders].join(', '));
   }
 
   /** Gives the holder's number back; no effect when it has none. */
