@@ -4,6 +4,7 @@ export {
   DEFAULT_NETWORK,
   type Effect,
   isLearned,
+  isOtherSwitch,
   type Member,
   type PlaceChange,
   switchBinding,

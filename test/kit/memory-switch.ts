@@ -309,6 +309,11 @@ export class MemorySwitch implements SwitchChannel {
         byteCount: 300n,
       }));
       this.#answer(xid, ...pieces(entries, 100).map((part) => encodeMessage({ ...reply, mp: 'flow', flows: part })));
+    } else if (message.mp === 'aggregate') {
+      const { cookie, cookieMask } = message;
+      const flows = [...this.flows.values()].filter((flow) => (flow.cookie & cookieMask) === (cookie & cookieMask));
+      const counts = { flowCount: flows.length, packetCount: 5n, byteCount: 300n };
+      this.#answer(xid, encodeMessage({ ...reply, mp: 'aggregate', ...counts }));
     } else if (message.mp === 'groupDesc') {
       this.#answer(xid, encodeMessage({ ...reply, mp: 'groupDesc', groups: [...this.groups.values()] }));
     } else if (message.mp === 'meterConfig') {

@@ -2,6 +2,7 @@ import {
   AppId,
   type Compiler,
   type Dpid,
+  isOtherSwitch,
   MeterId,
   meter,
   meterBy,
@@ -42,7 +43,7 @@ const ownerOf = (dpid: Dpid, index: number): Owner => ({
 export const discoveryCompiler: Compiler<NetworkState, StateChange> = {
   name: 'discovery',
   *affected(change, { observed }) {
-    if (change.kind === 'switch') {
+    if (isOtherSwitch(change)) {
       const index = (change.after ?? change.before)?.index;
       if (index !== undefined) yield ownerOf(change.dpid, index);
     } else if (change.kind === 'observed-port') {

@@ -3,6 +3,7 @@ import {
   DEFAULT_NETWORK,
   type Dpid,
   type Effect,
+  isOtherSwitch,
   type Membership,
   membershipOf,
   type NetworkState,
@@ -23,7 +24,7 @@ export const fabricCompiler: Compiler<NetworkState, StateChange> = {
     const { observed } = state;
     const membership = membershipOf(state);
     const effect = membership.effectOf(change);
-    if (change.kind === 'switch') {
+    if (isOtherSwitch(change)) {
       const index = change.after?.index ?? change.before?.index ?? 0;
       yield switchOwner(change.dpid, index);
       if (change.after === undefined) yield floodOwner(change.dpid, index);

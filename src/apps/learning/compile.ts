@@ -4,6 +4,7 @@ import {
   type Dpid,
   type Effect,
   isLearned,
+  isOtherSwitch,
   type Mac,
   type Membership,
   membershipOf,
@@ -70,7 +71,7 @@ function* defaultSwitches(change: StateChange, effect: Effect, membership: Membe
   for (const component of effect.edges.get(DEFAULT_NETWORK) ?? []) {
     for (const dpid of membership.segment(DEFAULT_NETWORK, component)) switches.add(dpid);
   }
-  if (change.kind === 'switch') {
+  if (isOtherSwitch(change)) {
     switches.delete(change.dpid);
     yield switchOwner(change.dpid, change.after?.index ?? change.before?.index ?? 0);
   }

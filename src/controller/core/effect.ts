@@ -97,6 +97,13 @@ export function merge(into: MutableEffect, from: Effect | undefined): void {
   for (const place of from.places) into.places.push(place);
 }
 
+/**
+ * True for a switch that came, or went for good. What a switch should hold does not depend on whether it is connected, and
+ * each of its ports that differs is told as a change of its own.
+ */
+export const isOtherSwitch = (change: StateChange): change is Extract<StateChange, { kind: 'switch' }> =>
+  change.kind === 'switch' && change.before?.index !== change.after?.index;
+
 /** True while the state holds what a desired change brought. */
 export function isCurrent(change: StateChange, { desired }: NetworkState): boolean {
   switch (change.kind) {

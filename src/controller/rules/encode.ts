@@ -116,16 +116,20 @@ const request = { type: 'multipartRequest', version: version13, xid: 0, flags: 0
 
 /** Asks for flows whose cookie has these bits; for all of them when the mask is 0. The channel sets the xid. */
 export const flowStatsRequest = (cookie: bigint, cookieMask: bigint): Buffer =>
-  encodeMessage({
-    ...request,
-    mp: 'flow',
-    tableId: TableId.all,
-    outPort: Port.any,
-    outGroup: Group.any,
-    cookie,
-    cookieMask,
-    match: [],
-  });
+  encodeMessage({ ...request, mp: 'flow', ...flowsOf(cookie, cookieMask) });
+
+/** Asks how many flows there are whose cookie has these bits. */
+export const flowCountRequest = (cookie: bigint, cookieMask: bigint): Buffer =>
+  encodeMessage({ ...request, mp: 'aggregate', ...flowsOf(cookie, cookieMask) });
+
+const flowsOf = (cookie: bigint, cookieMask: bigint) => ({
+  tableId: TableId.all,
+  outPort: Port.any,
+  outGroup: Group.any,
+  cookie,
+  cookieMask,
+  match: [],
+});
 
 /** Asks for the description of all groups. */
 export const groupDescRequest = (): Buffer => encodeMessage({ ...request, mp: 'groupDesc' });

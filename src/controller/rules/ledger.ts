@@ -44,6 +44,8 @@ export class Ledger {
   #online = false;
   /** Keys whose deletion was confirmed while a read-back runs. */
   #deleted: Set<string> | undefined;
+  /** What is present is what the switch held when it went away. */
+  #remembers = false;
 
   constructor(dpid: Dpid, hooks: LedgerHooks) {
     this.dpid = dpid;
@@ -158,22 +160,51 @@ export class Ledger {
     this.#online = true;
   }
 
-  /** The switch is gone: nothing is known to be there. `batch` was on its way. */
-  goOffline(batch: Batch | undefined): void {
+  /**
+   * The switch is gone; `batch` was on its way. What was there is remembered, for `remembered`, when `certain`; else nothing is
+   * known any more.
+   */
+  goOffline(batch: Batch | undefined, certain: boolean): void {
+    this.#remembers = certain && batch === undefined;
     this.#online = false;
     this.#dirty.clear();
     this.#failed.clear();
     this.#deleted = undefined;
     for (const entry of this.#entries.values()) {
-      entry.present = undefined;
       entry.failure = undefined;
       entry.inFlight = undefined;
+      if (this.#remembers) continue;
+      entry.present = undefined;
       if (!entry.wanted) this.#entries.delete(entry.key);
     }
     for (const placed of batch?.gathered ?? []) if (this.#placements.has(placed)) this.#gathering.add(placed);
     for (const placed of this.#placements) {
       if (placed.rules.length === 0) this.#conclude(placed);
       else if (placed.state === 'failed') this.#touch(placed);
+    }
+  }
+
+  /**
+   * What the switch held when it went away: how many flows, and its groups and meters. Undefined when that is not known.
+   */
+  remembered(): { readonly flows: number; readonly others: ReadonlyMap<string, Rule> } | undefined {
+    if (!this.#remembers) return undefined;
+    let flows = 0;
+    const others = new Map<string, Rule>();
+    for (const { key, present } of this.#entries.values()) {
+      if (present?.kind === 'flow') flows++;
+      else if (present) others.set(key, present);
+    }
+    return { flows, others };
+  }
+
+  /** What is remembered is not what is there. */
+  forget(): void {
+    if (!this.#remembers) return;
+    this.#remembers = false;
+    for (const entry of this.#entries.values()) {
+      entry.present = undefined;
+      if (!entry.wanted) this.#entries.delete(entry.key);
     }
   }
 
@@ -185,8 +216,9 @@ export class Ledger {
     entry.presentLo = lo;
   }
 
-  /** End of the first read-back: what differs is dirty. */
+  /** What is present is known, from the first read-back or because it is what is remembered: what differs is dirty. */
   adopted(): void {
+    this.#remembers = false;
     for (const entry of this.#entries.values()) {
       this.#mark(entry);
       if (this.#dirty.has(entry) && entry.by) this.#touch(entry.by);

@@ -1,4 +1,5 @@
 import {
+  AggregateStats,
   BandFixed,
   BucketFixed,
   canonicalMatch,
@@ -17,8 +18,9 @@ import {
   readBuckets,
 } from '../../ofproto/index.ts';
 import { SwitchError } from '../kernel/index.ts';
+import { sameRule } from './compare.ts';
 import { COOKIE_SPACE, COOKIE_SPACE_MASK, isOurs } from './cookie.ts';
-import { flowStatsRequest, groupDescRequest, meterConfigRequest } from './encode.ts';
+import { flowCountRequest, flowStatsRequest, groupDescRequest, meterConfigRequest } from './encode.ts';
 import { isOurGroup, isOurMeter } from './ids.ts';
 import { flowKey, groupKey, meterKey } from './keys.ts';
 import type { Slicer } from './slicer.ts';
@@ -47,6 +49,8 @@ export const groupDescElement = { structure: 'ofp_group_desc', lengthAt: 0, min:
 /** As above. */
 export const meterConfigElement = { structure: 'ofp_meter_config', lengthAt: 0, min: MeterConfigFixed.size } as const;
 
+const OUR_COOKIE = BigInt(COOKIE_SPACE) << 48n;
+
 /** Flags that a flow keeps; the others say only how it is added. */
 const lastingFlags = FlowModFlag.sendFlowRemoved | FlowModFlag.noPacketCounts | FlowModFlag.noByteCounts;
 
@@ -73,11 +77,10 @@ export function* elements(
 
 /** Reads what a switch holds, in canonical form. Rejects as `SwitchChannel.request` does, and with WireError. */
 export async function readRules(channel: SwitchChannel, slicer: Slicer): Promise<Found> {
-  const cookie = BigInt(COOKIE_SPACE) << 48n;
   const [meters, groups, flows] = await Promise.all([
     supported(channel.request(meterConfigRequest())),
     supported(channel.request(groupDescRequest())),
-    channel.request(flowStatsRequest(cookie, COOKIE_SPACE_MASK)),
+    channel.request(flowStatsRequest(OUR_COOKIE, COOKIE_SPACE_MASK)),
   ]);
   const rules: FoundRule[] = [];
   const foreignMeters: number[] = [];
@@ -98,6 +101,40 @@ export async function readRules(channel: SwitchChannel, slicer: Slicer): Promise
     if (isOurs(stats.cookieHi)) rules.push({ rule: flowOf(element), hi: stats.cookieHi, lo: stats.cookieLo });
   });
   return { rules, foreignGroups, foreignMeters };
+}
+
+/**
+ * True when the switch holds so many flows of ours, and just these groups and meters of ours. False as well when it does not
+ * tell. Rejects with TimeoutError, ClosedError and WireError.
+ */
+export async function holdsStill(
+  channel: SwitchChannel,
+  expected: { readonly flows: number; readonly others: ReadonlyMap<string, Rule> },
+): Promise<boolean> {
+  const [meters, groups, count] = await Promise.all([
+    supported(channel.request(meterConfigRequest())),
+    supported(channel.request(groupDescRequest())),
+    supported(channel.request(flowCountRequest(OUR_COOKIE, COOKIE_SPACE_MASK))),
+  ]);
+  const at = Header.size + MultipartBody.size;
+  const [reply] = count;
+  if (!reply || reply.length < at + AggregateStats.size) return false;
+  if (AggregateStats.view(reply, at).flowCount !== expected.flows) return false;
+  let seen = 0;
+  const isExpected = (rule: Rule): boolean => {
+    seen++;
+    const known = expected.others.get(rule.key);
+    return known !== undefined && sameRule(known, rule);
+  };
+  for (const element of elements(meters, meterConfigElement)) {
+    const rule = meterOf(element);
+    if (isOurMeter(rule.meterId) && !isExpected(rule)) return false;
+  }
+  for (const element of elements(groups, groupDescElement)) {
+    const rule = groupOf(element);
+    if (isOurGroup(rule.groupId) && !isExpected(rule)) return false;
+  }
+  return seen === expected.others.size;
 }
 
 /** A switch without meters or groups refuses to list them: then it has none. */

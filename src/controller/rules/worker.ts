@@ -7,7 +7,7 @@ import { describeRule } from './describe.ts';
 import type { Batch, Op } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import { orderOps } from './order.ts';
-import { keyOfRemoved, readRules } from './readback.ts';
+import { holdsStill, keyOfRemoved, readRules } from './readback.ts';
 import { Slicer } from './slicer.ts';
 import type { SwitchChannel } from './types.ts';
 
@@ -47,6 +47,8 @@ export class SwitchWorker {
   #retries = 0;
   #onSynced: ((changes: number | undefined) => void) | undefined;
   #changes = 0;
+  /** When the switch was last compared rule by rule, monotonic; undefined: never. */
+  #comparedAt: number | undefined;
   /** Raised whenever what we know of the switch becomes void. */
   #epoch = 0;
 
@@ -86,7 +88,7 @@ export class SwitchWorker {
     if (!this.#channel || (channel && channel !== this.#channel)) return;
     this.#channel = undefined;
     this.#retries = 0;
-    this.#stop();
+    this.#stop(this.#ready || this.ledger.remembered() !== undefined);
     this.#onSynced?.(undefined);
     this.#onSynced = undefined;
   }
@@ -128,6 +130,12 @@ export class SwitchWorker {
   async #read(channel: SwitchChannel): Promise<void> {
     this.ledger.goOnline();
     try {
+      if (await this.#isAsItWas(channel)) {
+        if (this.#channel === channel) this.#taken();
+        return;
+      }
+      if (this.#channel !== channel) return;
+      this.ledger.forget();
       const found = await readRules(channel, this.slicer);
       if (this.#channel !== channel) return;
       await this.slicer.each(found.rules, ({ rule, hi, lo }) => {
@@ -142,6 +150,24 @@ export class SwitchWorker {
       if (this.#channel === channel) this.#resync(channel, error, 'reading the rules of a switch failed');
       return;
     }
+    this.#comparedAt = this.#options.clock.monotonic();
+    this.#taken();
+  }
+
+  /**
+   * True when the switch seems to hold what it held when it went away: as many flows of ours, the same groups and meters. A
+   * thousand connections that come back at once are taken in for the price of three short answers each; what such a look
+   * cannot see, somebody's change of a flow in place, is found by the next comparison, as for a switch that stayed.
+   */
+  async #isAsItWas(channel: SwitchChannel): Promise<boolean> {
+    const { clock, reconcileMs } = this.#options;
+    const remembered = this.ledger.remembered();
+    const since = this.#comparedAt === undefined ? Infinity : clock.monotonic() - this.#comparedAt;
+    return remembered !== undefined && since < reconcileMs && holdsStill(channel, remembered);
+  }
+
+  /** What the switch holds is known. */
+  #taken(): void {
     this.ledger.adopted();
     this.#ready = true;
     this.#retries = 0;
@@ -218,7 +244,7 @@ export class SwitchWorker {
 
   /** What the switch holds is not known any more: reads it again after a pause. */
   #resync(channel: SwitchChannel, error: unknown, what: string): void {
-    this.#stop();
+    this.#stop(false);
     const pause = this.#pause();
     // When the channel is closed the session says so in a moment, which ends this.
     if (!(error instanceof ClosedError)) this.#options.log.warn({ err: error, retryInMs: pause }, what);
@@ -228,14 +254,15 @@ export class SwitchWorker {
     });
   }
 
-  #stop(): void {
+  /** `certain`: what the ledger says is what the switch holds. */
+  #stop(certain: boolean): void {
     this.#epoch++;
     this.#ready = false;
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.#cancelCheck?.();
     this.#cancelCheck = undefined;
-    this.ledger.goOffline(this.#batch);
+    this.ledger.goOffline(this.#batch, certain);
     this.#batch = undefined;
     this.#sending = undefined;
   }
@@ -275,6 +302,7 @@ export class SwitchWorker {
       return undefined;
     }
     drift.missing = this.ledger.finishCheck(check);
+    this.#comparedAt = this.#options.clock.monotonic();
     if (drift.missing + drift.unexpected + drift.different > 0) {
       counters.reconciles.drifted++;
       counters.drift.missing += drift.missing;

@@ -33,7 +33,7 @@ class Ports implements Compiler<State, Change> {
   }
 }
 
-function make(options: { clock?: ManualClock; yieldTo?: (fn: () => void) => void } = {}) {
+function make(options: { clock?: ManualClock; sliceMs?: number; yieldTo?: (fn: () => void) => void } = {}) {
   const state: State = new Map();
   const { book } = makeBook();
   const metrics = new Metrics();
@@ -41,10 +41,10 @@ function make(options: { clock?: ManualClock; yieldTo?: (fn: () => void) => void
   const engine = new CompileEngine<State, Change>({
     state: () => state,
     target: book,
+    ...options,
     clock: options.clock ?? new ManualClock(),
     log: silentLogger,
     metrics,
-    ...(options.yieldTo ? { yieldTo: options.yieldTo } : {}),
   });
   engine.register(compiler);
   const wanted = () => book.wanted(one).map((rule) => describeRule(rule).replace(/.*eth_dst=/, ''));
@@ -80,6 +80,7 @@ describe('the compile engine', () => {
     let slices = 0;
     const { state, book, engine, compiler } = make({
       clock,
+      sliceMs: 8,
       yieldTo: (fn) => {
         slices++;
         setImmediate(fn);

@@ -25,6 +25,20 @@ async function filled(): Promise<MemorySwitch> {
   return sw.reconnected();
 }
 
+/** A book that has filled a switch which then went away, and the switch as it comes back. */
+async function gone(options: Parameters<typeof makeBook>[0] = {}) {
+  const made = makeBook(options);
+  const first = new MemorySwitch(one);
+  await made.book.connect(first);
+  made.book.set(owner(1), on(...rules()));
+  made.book.flush();
+  await made.book.whenConfirmed(owner(1).key);
+  const sw = first.reconnected();
+  first.close();
+  made.book.disconnect(one, first);
+  return { ...made, sw };
+}
+
 const head = { version: 4, xid: 0 };
 
 const foreignFlow = (cookie: bigint, tableId: number): MessageOf<'flowMod'> => ({
@@ -88,6 +102,59 @@ describe('a switch that connects', () => {
     expect(await book.connect(empty)).toBe(4);
     expect(await held(empty, book)).toEqual(before);
     expect(book.ownerStatus(owner(1).key)?.state).toBe('confirmed');
+  });
+
+  it('again and holds as much as when it went away is not read rule by rule', async () => {
+    const { book, sw } = await gone();
+    expect(await book.connect(sw)).toBe(0);
+    expect(sw.log.filter((line) => line.startsWith('read')).sort()).toEqual([
+      'read aggregate',
+      'read groupDesc',
+      'read meterConfig',
+    ]);
+    expect(book.ownerStatus(owner(1).key)?.state).toBe('confirmed');
+  });
+
+  it('again gets what was asked for meanwhile, and only that', async () => {
+    const { book, sw } = await gone();
+    book.set(owner(1), on(...rules().slice(1), unicast(7, 7)));
+    book.set(owner(2), on(unicast(8, 8)));
+    book.flush();
+    expect(await book.connect(sw)).toBe(3);
+    expect(sw.log).not.toContain('read flow');
+    expect(sw.changes).toEqual(['flow add 5', 'flow add 5', 'flow delete 5']);
+    expect(book.ownerStatus(owner(1).key)?.state).toBe('confirmed');
+  });
+
+  it.each<[string, (sw: MemorySwitch) => void, number]>([
+    ['a flow', (sw) => void sw.flows.delete([...sw.flows.keys()][0]!), 1],
+    ['a group', (sw) => void sw.groups.clear(), 1],
+    ['a meter', (sw) => void sw.meters.clear(), 1],
+    ['everything', (sw) => void [sw.flows.clear(), sw.groups.clear(), sw.meters.clear()], 4],
+  ])('again and lost %s meanwhile is read and put right', async (_what, lose, changes) => {
+    const { book, sw } = await gone();
+    lose(sw);
+    expect(await book.connect(sw)).toBe(changes);
+    expect(sw.log).toContain('read flow');
+  });
+
+  it('again is read when its last comparison is long ago, or the outcome of a change is not known', async () => {
+    const late = await gone({ reconcileMs: 60_000 });
+    late.clock.pass(60_000);
+    await late.book.connect(late.sw);
+    expect(late.sw.log).toContain('read flow');
+
+    const { book } = makeBook();
+    const first = new MemorySwitch(one);
+    await book.connect(first);
+    first.held = true;
+    book.set(owner(1), on(...rules()));
+    book.flush();
+    const second = first.reconnected();
+    first.close();
+    book.disconnect(one, first);
+    expect(await book.connect(second)).toBe(4);
+    expect(second.log).toContain('read flow');
   });
 
   it('has the owner of a flow corrected when its cookie names another', async () => {
