@@ -18,8 +18,8 @@ import { newPort, type ProbedPort, type ProbedSwitch, phaseOf, withinBudget } fr
 import { Wheel } from './wheel.ts';
 
 const TICK_MS = 50;
-/** Probes a tick that are due at their time; more wait. Bounds what a tick costs, at 10,000 probes a second. */
-const PER_TICK = 500;
+/** Ports looked at in one go; the rest follows after other events had their turn. */
+const SLICE = 50;
 /** Shortest time between two probes of a port that answer something. */
 const ANSWER_MS = 100;
 /**
@@ -46,6 +46,7 @@ export class Discovery {
   readonly #freshMs: number;
   readonly #quickMs: number;
   readonly #stopTicking: () => void;
+  #cancelRest: (() => void) | undefined;
   /** Why links that are going down right now do. */
   #cause: 'port-status' | 'probe-timeout' = 'port-status';
 
@@ -56,7 +57,7 @@ export class Discovery {
     this.#codec = new ProbeCodec(key, Math.min(65_535, Math.ceil((MISSES * intervalMs * EDGE_FACTOR) / 1_000) + 1));
     this.#bound = new BoundPorts(context.state);
     this.#freshMs = Math.max(FRESH_MS, 3 * intervalMs);
-    this.#quickMs = Math.min(intervalMs, Math.max(2 * TICK_MS, holdMs / 3));
+    this.#quickMs = Math.min(intervalMs, Math.max(2 * TICK_MS, holdMs / 2));
     this.#wheel = new Wheel(Math.ceil((intervalMs * EDGE_FACTOR) / TICK_MS), this.#tick());
     this.#stopTicking = context.clock.every(TICK_MS, () => this.#advance());
     for (const sw of context.observed.switches.values()) if (sw.connected) this.#switchUp(sw, undefined);
@@ -64,6 +65,7 @@ export class Discovery {
 
   close(): void {
     this.#stopTicking();
+    this.#cancelRest?.();
     this.#switches.clear();
   }
 
@@ -193,6 +195,7 @@ export class Discovery {
     if (port.role === 'pending') {
       known.fresh = fresh;
       this.#probe(known);
+      this.#hold(known);
       this.#wheel.schedule(known, this.#quickMs / TICK_MS);
       if (this.#bound.has(sw.dpid, port.no)) this.#settle(known);
     } else {
@@ -233,7 +236,12 @@ export class Discovery {
   }
 
   #advance(): void {
-    this.#wheel.advance(this.#tick(), PER_TICK, (port) => this.#due(port));
+    if (this.#cancelRest) return;
+    if (!this.#wheel.advance(this.#tick(), SLICE, (port) => this.#due(port))) return;
+    this.#cancelRest = this.#context.clock.after(0, () => {
+      this.#cancelRest = undefined;
+      this.#advance();
+    });
   }
 
   #due(port: ProbedPort): void {
@@ -245,7 +253,7 @@ export class Discovery {
       }
       this.#askItself(port.owner);
       this.#probe(port);
-      this.#wheel.schedule(port, (port.silent ? intervalMs : this.#quickMs) / TICK_MS);
+      this.#wheel.schedule(port, (port.silent ? intervalMs : this.#untilSettled(port)) / TICK_MS);
     } else if (port.role === 'edge') {
       this.#probe(port);
       this.#wheel.schedule(port, (intervalMs * EDGE_FACTOR) / TICK_MS);
@@ -260,10 +268,20 @@ export class Discovery {
 
   /** The hold time counts from when a probe of a neighbour would have reached us. */
   #isHeld(port: ProbedPort): boolean {
-    if (port.silent || port.sent === 0 || !this.#hears(port.owner)) return false;
-    const now = this.#context.clock.monotonic();
-    if (port.heldFrom < 0) port.heldFrom = now;
-    return now - port.heldFrom >= this.#settings.holdMs;
+    this.#hold(port);
+    if (port.silent || port.heldFrom < 0) return false;
+    return this.#context.clock.monotonic() - port.heldFrom >= this.#settings.holdMs;
+  }
+
+  #hold(port: ProbedPort): void {
+    if (port.heldFrom < 0 && port.sent > 0 && this.#hears(port.owner)) port.heldFrom = this.#context.clock.monotonic();
+  }
+
+  /** When to look at a pending port again. */
+  #untilSettled(port: ProbedPort): number {
+    if (port.heldFrom < 0) return this.#quickMs;
+    const left = port.heldFrom + this.#settings.holdMs - this.#context.clock.monotonic();
+    return left > this.#quickMs + TICK_MS ? this.#quickMs : Math.ceil(left / TICK_MS) * TICK_MS;
   }
 
   #hears(sw: ProbedSwitch): boolean {

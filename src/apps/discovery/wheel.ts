@@ -12,6 +12,8 @@ export class Wheel<T extends Scheduled> {
   readonly #slots: Set<T>[];
   /** Tick that was done last. */
   #now: number;
+  /** Its slot is not empty yet. */
+  #begun = false;
 
   /** `span`: the longest delay, in ticks. */
   constructor(span: number, now: number) {
@@ -34,26 +36,25 @@ export class Wheel<T extends Scheduled> {
   }
 
   /**
-   * Hands out what has fallen due by tick `now`, at most `limit` items; what is beyond waits for the next call. Items handed
-   * out are off the wheel.
+   * Hands out what has fallen due by tick `now`, at most `limit` items. Items handed out are off the wheel. True when some are
+   * left: they come first with the next call.
    */
-  advance(now: number, limit: number, due: (item: T) => void): void {
+  advance(now: number, limit: number, due: (item: T) => void): boolean {
     let left = limit;
     // After a pause longer than a round every slot has been due once.
     if (now - this.#now > this.#slots.length) this.#now = now - this.#slots.length;
-    while (this.#now < now && left > 0) {
-      this.#now++;
+    while (this.#begun || this.#now < now) {
+      if (!this.#begun) this.#now++;
+      this.#begun = true;
       const slot = this.#slots[this.#now % this.#slots.length]!;
-      for (const item of [...slot]) {
-        // One handed out before may have taken this one off.
-        if (item.slot < 0 || !slot.has(item)) continue;
-        if (left === 0) this.schedule(item, 1);
-        else {
-          left--;
-          this.cancel(item);
-          due(item);
-        }
+      // What `due` schedules lands in later slots, and what it takes off is not visited any more.
+      for (const item of slot) {
+        if (left-- === 0) return true;
+        this.cancel(item);
+        due(item);
       }
+      this.#begun = false;
     }
+    return false;
   }
 }

@@ -59,6 +59,9 @@ export const idAfter = (space: IdSpace, id: number): number => (id >= space.last
 /** Holders that one transaction serves; each takes two operations, and etcd's default limit is 128. */
 const BATCH = 60;
 
+/** Shortest time between two transactions, so that those who come one by one share them, too. */
+const GATHER_MS = 10;
+
 /** Attempts of a compare-and-swap before giving up; each lost one means that another instance got through. */
 const ATTEMPTS = 20;
 
@@ -83,6 +86,7 @@ export class IdAllocator {
   #last: Promise<unknown> = Promise.resolve();
   #loaded = false;
   readonly #waiting: Waiting[] = [];
+  #allocatedAt = Number.NEGATIVE_INFINITY;
 
   constructor(store: Store, space: IdSpace) {
     this.#store = store;
@@ -94,13 +98,16 @@ export class IdAllocator {
   allocate(holder: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ holder, resolve, reject });
-      // Those who come while a transaction is on its way to the disk share the next one.
-      if (this.#waiting.length === 1) void this.#inTurn(() => this.#allocateWaiting());
+      if (this.#waiting.length > 1) return;
+      // The first goes at once; a crowd shares transactions, as each waits for the disk.
+      const pause = Math.max(0, this.#allocatedAt + GATHER_MS - performance.now());
+      setTimeout(() => void this.#inTurn(() => this.#allocateWaiting()), pause);
     });
   }
 
   async #allocateWaiting(): Promise<void> {
     const batch = this.#waiting.splice(0, BATCH);
+    this.#allocatedAt = performance.now();
     if (this.#waiting.length > 0) void this.#inTurn(() => this.#allocateWaiting());
     try {
       await this.#allocateAll(new Set(batch.map(({ holder }) => holder)));
