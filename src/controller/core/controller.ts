@@ -13,7 +13,7 @@ import {
   restPath,
 } from '../model/index.ts';
 import { createHttpServer, EventLog, type HttpServer, observedApi, publishChanges } from '../northbound/index.ts';
-import { Observed, type ObservedChange } from '../observed/index.ts';
+import { declareObservedMetrics, Observed, type ObservedChange } from '../observed/index.ts';
 import { CompileEngine, isOurs, RuleBook } from '../rules/index.ts';
 import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
 import { IdAllocator, IdSpaces, openSqliteStore, type Store, StoredHintStore } from '../store/index.ts';
@@ -160,6 +160,7 @@ export class Controller {
         alarm: (alarm) => this.#event(`switch.${alarm.kind}`, { ...alarm }),
       },
     });
+    declareObservedMetrics(metrics, this.#observed);
     metrics.declare({
       name: 'netloom_packet_in_unclaimed_total',
       help: 'Packet-ins whose cookie names no app of ours.',

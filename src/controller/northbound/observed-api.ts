@@ -1,5 +1,13 @@
 import { formatIp, formatMac } from '../kernel/index.ts';
-import type { Attachment, Host, Link, ObservedPort, ObservedReader, ObservedSwitch } from '../observed/index.ts';
+import {
+  type Attachment,
+  type Host,
+  type Link,
+  linkState,
+  type ObservedPort,
+  type ObservedReader,
+  type ObservedSwitch,
+} from '../observed/index.ts';
 import { pageOf } from './page.ts';
 import type { EndView, HostView, LinkView, ObservedApi, PortView, SwitchView } from './providers.ts';
 
@@ -18,23 +26,17 @@ const switchView = (sw: ObservedSwitch): SwitchView => ({
   ports: sw.ports.size,
 });
 
-const portView = (port: ObservedPort): PortView => ({
+const portView = (port: ObservedPort, badLldp: number): PortView => ({
   no: port.no,
   name: port.name,
   mac: formatMac(port.mac),
   up: port.up,
   currentSpeed: port.currentSpeed,
   role: port.role,
+  badLldp,
 });
 
 const endView = (at: Attachment): EndView => ({ switch: at.dpid, port: at.port });
-
-const linkView = (link: Link): LinkView => ({
-  from: endView(link.from),
-  to: endView(link.to),
-  since: time(link.since),
-  presumed: link.presumed,
-});
 
 /** Sorts as the numbers do: port numbers are unsigned 32-bit. */
 const portKey = (no: number): string => no.toString(16).padStart(8, '0');
@@ -54,6 +56,13 @@ export function observedApi(observed: ObservedReader, networkPath: (index: numbe
     firstSeen: time(host.firstSeen),
     lastSeen: time(host.lastSeen),
   });
+  const linkView = (link: Link): LinkView => ({
+    from: endView(link.from),
+    to: endView(link.to),
+    since: time(link.since),
+    state: linkState(observed, link),
+    presumed: link.presumed,
+  });
   return {
     get revision() {
       return observed.revision;
@@ -64,7 +73,10 @@ export function observedApi(observed: ObservedReader, networkPath: (index: numbe
       const sw = observed.switches.get(dpid);
       return sw && switchView(sw);
     },
-    ports: (dpid) => [...(observed.switches.get(dpid)?.ports.values() ?? [])].sort((a, b) => a.no - b.no).map(portView),
+    ports: (dpid) =>
+      [...(observed.switches.get(dpid)?.ports.values() ?? [])]
+        .sort((a, b) => a.no - b.no)
+        .map((port) => portView(port, observed.badLldp({ dpid, port: port.no }))),
     links: ({ limit, cursor }) =>
       pageOf(observed.links(), ({ from }) => endKey(from), linkView, observed.revision, limit, cursor),
     hosts: ({ limit, cursor }) =>

@@ -1,5 +1,6 @@
 import type { Dpid } from '../kernel/index.ts';
 import type { ObjectKind } from '../model/index.ts';
+import type { LinkState } from '../observed/index.ts';
 import type { Difference, FlowView, GroupView, MeterView } from '../rules/index.ts';
 import type { Page } from './page.ts';
 
@@ -32,6 +33,8 @@ export interface PortView {
   /** kbit/s; 0 when unknown. */
   readonly currentSpeed: number;
   readonly role: 'pending' | 'edge' | 'link' | 'local';
+  /** LLDP frames refused here: forged, replayed, or not from where they say. */
+  readonly badLldp: number;
 }
 
 export interface EndView {
@@ -43,6 +46,7 @@ export interface LinkView {
   readonly from: EndView;
   readonly to: EndView;
   readonly since: string;
+  readonly state: LinkState;
   /** Known from the last run and not proven yet. */
   readonly presumed: boolean;
 }

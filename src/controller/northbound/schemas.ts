@@ -122,6 +122,7 @@ export const SwitchPortSchema = Type.Object({
   up: Type.Boolean(),
   currentSpeed: count('kbit/s; 0 when unknown'),
   role: Type.Union([Type.Literal('pending'), Type.Literal('edge'), Type.Literal('link'), Type.Literal('local')]),
+  badLldp: count('LLDP frames refused here: forged, replayed, or not from where they say'),
 });
 
 const EndSchema = Type.Object({ switch: dpid('Datapath id'), port: count('Port number') });
@@ -130,6 +131,9 @@ export const LinkSchema = Type.Object({
   from: EndSchema,
   to: EndSchema,
   since: time('Found at'),
+  state: Type.Union([Type.Literal('up'), Type.Literal('presumed'), Type.Literal('down')], {
+    description: '`down`: a switch at one of its ends is not connected',
+  }),
   presumed: Type.Boolean({ description: 'Known from the last run and not proven yet' }),
 });
 

@@ -186,7 +186,9 @@ export async function fixture(over: Partial<HttpServerDeps> = {}): Promise<Fixtu
       revision: 3,
       switches: () => ({ items: [sw], revision: 3 }),
       switch: (id) => (id === dpid ? sw : undefined),
-      ports: () => [{ no: 0xfffffffe, name: 's1', mac: '02:00:00:00:00:01', up: true, currentSpeed: 0, role: 'local' }],
+      ports: () => [
+        { no: 0xfffffffe, name: 's1', mac: '02:00:00:00:00:01', up: true, currentSpeed: 0, role: 'local', badLldp: 0 },
+      ],
       links: () => ({ items: [], revision: 3 }),
       hosts: () => ({ items: [], revision: 3 }),
       topology: () => ({ switches: [sw], links: [], revision: 3 }),
