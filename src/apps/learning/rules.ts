@@ -120,7 +120,7 @@ export function hostRules(host: Host, membership: Membership, state: NetworkStat
     rule(pipeline.switch, { priority: Priority.exact, match: { network, ethDst: mac }, do: [output(port)] }),
     ...(spans ? [deliver] : []),
   ]);
-  return placement;
+  return Object.assign(placement, { lead: dpid });
 }
 
 function knownRules(host: Host, state: NetworkState, ageingSeconds: number): readonly Rule[] {

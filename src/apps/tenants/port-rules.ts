@@ -58,7 +58,7 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
     }),
     ...(spans ? [deliverRule(port, place, membership)] : []),
   ]);
-  return placement;
+  return Object.assign(placement, { lead: dpid });
 }
 
 function classifyRule(port: Port, place: Member, state: NetworkState): Rule {

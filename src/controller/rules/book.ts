@@ -74,8 +74,11 @@ export class RuleBook implements CompileTarget {
   readonly #switches = new Map<Dpid, SwitchWorker>();
   readonly #unflushed = new Set<SwitchWorker>();
   readonly #waiters = new Set<Waiter>();
+  /** Owners that wait for a switch to lead. */
+  readonly #held = new Map<Dpid, Set<OwnerState>>();
   readonly #hooks: LedgerHooks;
   #revision = 0;
+  #flushing: Promise<void> | undefined;
   /** Owner whose placements are being replaced: it may be empty for a moment. */
   #setting: OwnerState | undefined;
 
@@ -94,10 +97,8 @@ export class RuleBook implements CompileTarget {
     state.revision = revision;
     state.problem = undefined;
     this.#setting = state;
-    for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
-    for (const dpid of [...state.at.keys()]) {
-      if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
-    }
+    this.#letGo(state);
+    if (!this.#hold(state, placement, revision)) this.#placeAll(state, placement, revision);
     this.#setting = undefined;
     this.#dropWhenEmpty(state);
   }
@@ -107,6 +108,7 @@ export class RuleBook implements CompileTarget {
     const state = this.#owners.get(ownerKey);
     if (!state) return;
     state.problem = undefined;
+    this.#letGo(state);
     for (const dpid of [...state.at.keys()]) this.#place(this.#worker(dpid), state, [], state.revision);
     this.#dropWhenEmpty(state);
   }
@@ -167,7 +169,9 @@ export class RuleBook implements CompileTarget {
 
   /** The switch is gone. Does nothing when another channel has taken its place since. */
   disconnect(dpid: Dpid, channel?: SwitchChannel): void {
-    this.#switches.get(dpid)?.disconnect(channel);
+    const worker = this.#switches.get(dpid);
+    worker?.disconnect(channel);
+    if (!worker?.channel) for (const state of this.#held.get(dpid) ?? []) this.#release(state);
     this.#sweep(dpid);
   }
 
@@ -298,6 +302,49 @@ export class RuleBook implements CompileTarget {
     return worker;
   }
 
+  #placeAll(state: OwnerState, placement: Placement, revision: number): void {
+    for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
+    for (const dpid of [...state.at.keys()]) {
+      if (!placement.has(dpid)) this.#place(this.#worker(dpid), state, [], revision);
+    }
+  }
+
+  /** Gives the lead its part. True when the rest has to wait for it. */
+  #hold(state: OwnerState, placement: Placement, revision: number): boolean {
+    const { lead } = placement;
+    const worker = lead === undefined ? undefined : this.#switches.get(lead);
+    if (lead === undefined || !worker?.ready) return false;
+    this.#place(worker, state, placement.get(lead) ?? [], revision);
+    if ((state.at.get(lead)?.state ?? 'confirmed') === 'confirmed') return false;
+    state.held = { placement, lead };
+    const waiting = this.#held.get(lead) ?? new Set();
+    this.#held.set(lead, waiting.add(state));
+    return true;
+  }
+
+  /** Nothing of the owner waits any more. Answers what did. */
+  #letGo(state: OwnerState): Placement | undefined {
+    const { held } = state;
+    if (!held) return undefined;
+    state.held = undefined;
+    const waiting = this.#held.get(held.lead)!;
+    waiting.delete(state);
+    if (waiting.size === 0) this.#held.delete(held.lead);
+    return held.placement;
+  }
+
+  /** The lead is done, or gone: the others get their parts. */
+  #release(state: OwnerState): void {
+    const held = this.#letGo(state);
+    if (!held) return;
+    this.#placeAll(state, held, state.revision);
+    // All that the same answer of the lead lets go leaves together.
+    this.#flushing ??= Promise.resolve().then(() => {
+      this.#flushing = undefined;
+      this.flush();
+    });
+  }
+
   #place(worker: SwitchWorker, state: OwnerState, rules: readonly Rule[], revision: number): void {
     worker.ledger.place(state, rules, revision);
     if (worker.ledger.waiting) this.#unflushed.add(worker);
@@ -311,7 +358,14 @@ export class RuleBook implements CompileTarget {
     if (other && wantsSomething(other)) {
       throw new InvariantError(`owners ${other.owner.key} and ${owner.key} share app ${owner.app} and id ${owner.id}`);
     }
-    const state: OwnerState = { owner, at: new Map(), unconfirmed: 0, revision: 0, problem: undefined };
+    const state: OwnerState = {
+      owner,
+      at: new Map(),
+      unconfirmed: 0,
+      revision: 0,
+      problem: undefined,
+      held: undefined,
+    };
     this.#owners.set(owner.key, state);
     this.#ids.set(idKey(owner), state);
     if (owner.object !== undefined) {
@@ -350,6 +404,7 @@ export class RuleBook implements CompileTarget {
       this.#drop(state);
       return;
     }
+    if (state.held && state.at.get(state.held.lead)?.state === 'confirmed') this.#release(state);
     this.#options.listener?.ownerChanged?.(state.owner.key, state.owner.object);
     if (this.#waiters.size > 0 && isConfirmed(state)) this.#wake();
   }

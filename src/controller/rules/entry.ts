@@ -1,7 +1,7 @@
 import type { Dpid } from '../kernel/index.ts';
 import { sameRule } from './compare.ts';
 import { cookieHi } from './cookie.ts';
-import type { Owner, Rule } from './types.ts';
+import type { Owner, Placement, Rule } from './types.ts';
 
 /** An owner that holds rules, or whose rules could not be made. */
 export interface OwnerState {
@@ -13,6 +13,8 @@ export interface OwnerState {
   revision: number;
   /** What compiling it threw; undefined when it went well. */
   problem: string | undefined;
+  /** What waits until the lead of it has confirmed its part. */
+  held: { readonly placement: Placement; readonly lead: Dpid } | undefined;
 }
 
 /** One owner's rules on one switch. */

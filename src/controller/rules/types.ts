@@ -60,7 +60,13 @@ export interface MeterRule {
 export type Rule = FlowRule | GroupRule | MeterRule;
 
 /** What an owner wants, per switch. A switch that is not a key holds nothing of the owner. */
-export type Placement = ReadonlyMap<Dpid, readonly Rule[]>;
+export interface Placement extends ReadonlyMap<Dpid, readonly Rule[]> {
+  /**
+   * The switch that must have confirmed its part before the others are given theirs, when it is connected: where packets
+   * arrive that the others send. So nobody sends to a place that does not know yet what to do, nor leaves an old one before.
+   */
+  readonly lead?: Dpid;
+}
 
 /** How rules come from state. `State` and `Change` are opaque to the engine. All functions are pure. */
 export interface Compiler<State, Change> {

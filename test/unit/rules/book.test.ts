@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Dpid } from '../../../src/controller/kernel/index.ts';
 import type { Rule } from '../../../src/controller/rules/index.ts';
 import {
   cookieOf,
@@ -70,6 +71,83 @@ describe('the rule book', () => {
     book.flush();
     await book.whenConfirmed(owner(1).key);
     expect(sw.log).toEqual(['flow add 5', 'barrier']);
+  });
+
+  describe('across switches', () => {
+    const ledBy = (lead: Dpid, ...[atOne, atTwo]: [Rule[], Rule[]]) =>
+      Object.assign(
+        new Map([
+          [one, atOne],
+          [two, atTwo],
+        ]),
+        { lead },
+      );
+    const pair = async () => {
+      const { book } = makeBook();
+      const switches = [new MemorySwitch(one), new MemorySwitch(two)] as const;
+      for (const sw of switches) {
+        await book.connect(sw);
+        sw.log.length = 0;
+      }
+      return { book, switches };
+    };
+
+    it('lets nobody send to a place before that place has confirmed its part', async () => {
+      const { book, switches } = await pair();
+      switches[1].held = true;
+      book.set(owner(1), ledBy(two, [unicast(1, 1)], [unicast(1, 2)]));
+      book.flush();
+      await turns();
+      expect(switches[0].log).toEqual([]);
+      expect(book.ownerStatus(owner(1).key)?.state).toBe('pending');
+      switches[1].held = false;
+      switches[1].release();
+      await book.whenConfirmed(owner(1).key);
+      expect(switches[0].changes).toEqual(['flow add 5']);
+    });
+
+    it('waits for no place that is away, or goes away meanwhile', async () => {
+      const { book, switches } = await pair();
+      switches[1].held = true;
+      book.set(owner(1), ledBy(two, [unicast(1, 1)], [unicast(1, 2)]));
+      book.flush();
+      await turns();
+      book.disconnect(two, switches[1]);
+      await turns();
+      expect(switches[0].changes).toEqual(['flow add 5']);
+      book.set(owner(2), ledBy(two, [unicast(2, 1)], [unicast(2, 2)]));
+      book.flush();
+      await turns();
+      expect(switches[0].changes).toEqual(['flow add 5', 'flow add 5']);
+    });
+
+    it('keeps what others hold while the new place refuses its part', async () => {
+      const { book, switches } = await pair();
+      book.set(owner(1), ledBy(one, [unicast(1, 1)], [unicast(1, 2)]));
+      book.flush();
+      await book.whenConfirmed(owner(1).key);
+      switches[1].refuse = () => ({ type: 5, code: 1 });
+      book.set(owner(1), ledBy(two, [unicast(1, 7)], [unicast(1, 8)]));
+      book.flush();
+      await turns();
+      expect(book.ownerStatus(owner(1).key)?.state).toBe('failed');
+      expect(await held(switches[0], book)).toEqual(['switch network=1,eth_dst=00:00:00:00:00:01 → output:1']);
+    });
+
+    it('forgets what waits when the owner wants something else, or nothing', async () => {
+      const { book, switches } = await pair();
+      switches[1].held = true;
+      book.set(owner(1), ledBy(two, [unicast(1, 1)], [unicast(1, 2)]));
+      book.flush();
+      await turns();
+      book.remove(owner(1).key);
+      book.flush();
+      switches[1].held = false;
+      switches[1].release();
+      await turns();
+      expect(switches[0].log).toEqual([]);
+      expect(await held(switches[1], book)).toEqual([]);
+    });
   });
 
   it('makes before it breaks: meters, groups by reference, later tables first, then deletions the other way', async () => {
