@@ -1,14 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { discoveryApp } from './apps/discovery/index.ts';
-import { fabricApp } from './apps/fabric/index.ts';
-import { learningApp } from './apps/learning/index.ts';
-import { portCondition, tenantsApp } from './apps/tenants/index.ts';
 import { type Commands, ExitCode, runCli, wireDecode } from './controller/cli/index.ts';
 import { loadConfig } from './controller/config/index.ts';
-import { Controller } from './controller/core/controller.ts';
 import { ConfigError } from './controller/kernel/index.ts';
 import { createLogger, createTelemetry } from './controller/telemetry/index.ts';
+import { startNetloom } from './serve.ts';
 
 /** Wiring only: configuration → parts → start → orderly stop. */
 
@@ -25,19 +21,7 @@ const settings = (options: Parameters<Commands['serve']>[0]) =>
 const serve: Commands['serve'] = async (options) => {
   const { config } = settings(options);
   const log = createLogger({ level: config.log.level });
-  const controller = await Controller.start({
-    config,
-    version,
-    log,
-    telemetry: createTelemetry({ log }),
-    apps: ({ discoveryKey }) => [
-      [discoveryApp, { ...config.discovery, key: discoveryKey }],
-      [fabricApp, undefined],
-      [tenantsApp, undefined],
-      [learningApp, config.learning],
-    ],
-    portProblem: portCondition,
-  });
+  const controller = await startNetloom({ config, version, log, telemetry: createTelemetry({ log }) });
   const { openflow, http } = controller.addresses;
   console.log(`netloom ${version} ready: openflow=${openflow.join(',')} http=${http} data=${config.dataDir}`);
   await new Promise<void>((resolve) => {

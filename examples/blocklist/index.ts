@@ -61,6 +61,15 @@ const blocklist: App = {
   start(context) {
     const macs = macsOf(context.settings);
     context.compiler(blocklistCompiler(context.id, macs));
+    context.route({
+      method: 'GET',
+      path: '/v1/apps/blocklist/macs',
+      operationId: 'listBlockedMacs',
+      tag: 'blocklist',
+      summary: 'MAC addresses that are kept out',
+      replies: { 200: { description: 'The list, in order' } },
+      handle: () => ({ status: 200, body: { items: [...macs].sort((a, b) => a - b).map(formatMac) } }),
+    });
     context.log.info({ macs: macs.map(formatMac) }, 'blocklist is in force');
   },
 };

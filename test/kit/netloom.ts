@@ -114,10 +114,16 @@ export class Netloom {
     }
   }
 
-  /** Value of one metric series, e.g. `netloom_links`; undefined when it is not there. */
-  async metric(series: string): Promise<number | undefined> {
+  /** Sum of a metric's series whose labels contain `label`; throws when there is no such metric at all. */
+  async sum(metric: string, label = ''): Promise<number> {
     const { body } = await this.call('GET', '/metrics');
-    const line = (body as string).split('\n').find((text) => text.startsWith(`${series} `));
-    return line === undefined ? undefined : Number(line.slice(series.length + 1));
+    const text = body as string;
+    if (!text.includes(`# TYPE ${metric} `)) throw new Error(`the controller has no metric ${metric}`);
+    const series = text
+      .split('\n')
+      .filter((line) => line.startsWith(metric) && /^[{ ]/.test(line.slice(metric.length)));
+    return series
+      .filter((line) => line.includes(label))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 }

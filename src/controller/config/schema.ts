@@ -52,6 +52,12 @@ export const ConfigSchema = Type.Object(
           default: false,
           description: 'listen beyond loopback although the API does not authenticate yet',
         }),
+        rateLimit: Type.Integer({
+          minimum: 0,
+          maximum: 1_000_000,
+          default: 0,
+          description: 'requests a second that one address may make, more get 429; 0 is no limit',
+        }),
       },
       strict,
     ),

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Clock, ConfigError, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
+import type { RouteSpec } from '../northbound/index.ts';
 import type { ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
 import type { App, AppContext, FlowRemoved, NetworkState, PacketInView, StateChange, SwitchPort } from './app.ts';
@@ -34,6 +35,7 @@ export class AppHost {
   readonly #packetIn: PacketInHandler[] = [];
   readonly #flowRemoved: FlowRemovedHandler[] = [];
   readonly #onChange: { readonly app: string; readonly fn: (change: StateChange) => void }[] = [];
+  readonly #routes: RouteSpec[] = [];
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
 
@@ -51,6 +53,11 @@ export class AppHost {
   /** Names of the apps that run, in order of start. */
   get names(): readonly string[] {
     return this.#apps.map((app) => app.name);
+  }
+
+  /** What the apps that run answer over HTTP. */
+  get routes(): readonly RouteSpec[] {
+    return this.#routes;
   }
 
   /** Starts one app. Rejects when its name or number is taken, or with what its `start` throws. */
@@ -135,6 +142,14 @@ export class AppHost {
         this.#onChange.push({ app: app.name, fn });
       },
       switchPort: parts.switchPort,
+      route: (spec) => {
+        if (!spec.path.startsWith(`/v1/apps/${app.name}/`) && spec.path !== `/v1/apps/${app.name}`) {
+          throw new InvariantError(
+            `app ${app.name} may not answer ${spec.path}: its paths start with /v1/apps/${app.name}`,
+          );
+        }
+        this.#routes.push(spec);
+      },
       event: parts.event,
     };
   }

@@ -1,5 +1,6 @@
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
 import type { DesiredChange, DesiredReader } from '../model/index.ts';
+import type { RouteSpec } from '../northbound/index.ts';
 import type { ObservedChange, ObservedReader, ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
 
@@ -72,6 +73,11 @@ export interface AppContext {
   /** After a state change is in `state` and before compilers see it. */
   onChange(handler: (change: StateChange) => void): void;
   switchPort(dpid: Dpid): SwitchPort | undefined;
+  /**
+   * Answers requests under `/v1/apps/NAME/…`, with the app's name; part of the OpenAPI document. Only during `start`.
+   * Throws InvariantError for a path elsewhere.
+   */
+  route(spec: RouteSpec): void;
   /** Emits an event to `/v1/events` and the log. `type` is dotted, e.g. `host.conflict`. */
   event(type: string, fields: Readonly<Record<string, unknown>>, tenant?: string): void;
 }

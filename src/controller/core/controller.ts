@@ -4,17 +4,10 @@ import { join } from 'node:path';
 import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
 import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
-import {
-  type DesiredChange,
-  type ObjectService,
-  openObjectService,
-  type Plan,
-  type Port,
-  restPath,
-} from '../model/index.ts';
+import { type DesiredChange, type ObjectService, openObjectService, type Port, restPath } from '../model/index.ts';
 import { createHttpServer, EventLog, type HttpServer, observedApi, publishChanges } from '../northbound/index.ts';
 import { declareObservedMetrics, Observed, type ObservedChange } from '../observed/index.ts';
-import { CompileEngine, isOurs, RuleBook } from '../rules/index.ts';
+import { CompileEngine, countFlows, isOurs, RuleBook } from '../rules/index.ts';
 import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
 import { IdAllocator, IdSpaces, openSqliteStore, type Store, StoredHintStore } from '../store/index.ts';
 import type { Telemetry } from '../telemetry/index.ts';
@@ -91,6 +84,7 @@ export class Controller {
       log,
       metrics,
       reconcileMs: config.rules.reconcileMs,
+      scopeOf: tenantOf,
       listener: {
         ownerChanged: (_key, object) => {
           // Only tenants' objects have a status; the hosts of a fabric, all behind one path, would be summed up each time.
@@ -200,7 +194,11 @@ export class Controller {
     const { config } = this.#options;
     this.#observed.load(await this.#hints.load());
     this.#objects.setStatusProvider(this.#status.provider);
-    this.#objects.setPlanner((changes) => this.#plan(changes));
+    this.#objects.setPlanner((changes, _desired, purpose) =>
+      purpose === 'quota'
+        ? { report: undefined, flowsOfTenant: this.#flowsOfTenants(changes) }
+        : { report: { changes: this.#engine.plan(changes, this.#state) } },
+    );
     this.#objects.onChange('core', (changes, revision) => this.#desiredChanged(changes, revision));
     publishChanges(this.#objects, this.#events);
     this.#observed.onChange('core', (change) => this.#observedChanged(change));
@@ -230,7 +228,11 @@ export class Controller {
       log: this.#log,
       clock: this.#clock,
       version: this.#options.version,
-      options: { allowRemote: config.http.allowRemote },
+      routes: this.#apps.routes,
+      options: {
+        allowRemote: config.http.allowRemote,
+        ...(config.http.rateLimit > 0 ? { rateLimit: { max: config.http.rateLimit, windowMs: 1_000 } } : {}),
+      },
     });
     const { host, port } = endpoint('http.listen', config.http.listen);
     const bound = await this.#http.listen(host, port);
@@ -300,8 +302,18 @@ export class Controller {
     if (change.kind === 'switch' || change.kind === 'observed-port') this.#status.touchWaiters();
   }
 
-  #plan(changes: readonly DesiredChange[]): Plan {
-    return { report: { changes: this.#engine.plan(changes, this.#state) } };
+  /** Flows that tenants would want after these changes, and after all that waits to be compiled. */
+  #flowsOfTenants(changes: readonly DesiredChange[]): ReadonlyMap<string, number> {
+    const flows = new Map<string, number>();
+    const change = (tenant: string, by: number): void => {
+      flows.set(tenant, (flows.get(tenant) ?? this.#book.flowsOfScope(tenant)) + by);
+    };
+    for (const { kind, after } of changes) if (after && kind !== 'tenant') change(after.tenant, 0);
+    for (const [owner, placement] of this.#engine.outlook(changes, this.#state)) {
+      const tenant = owner.object === undefined ? undefined : tenantOf(owner.object);
+      if (tenant !== undefined) change(tenant, countFlows(placement) - this.#book.flowCount(owner.key));
+    }
+    return flows;
   }
 
   #event(type: string, fields: Readonly<Record<string, unknown>>, tenant?: string): void {

@@ -4,10 +4,15 @@ import type { Planner } from './service-types.ts';
 import type { DesiredChange } from './types.ts';
 
 /**
- * Refuses changes that take a tenant above its flows. Called with the changes in `desired`. Costs a plan only when a tenant
- * that gains something has such a limit.
+ * Refuses changes that take a tenant above its flows. Called with the changes, and the earlier ones of the same batch, in
+ * `desired`. Costs a plan only when a tenant that gains something has such a limit.
  */
-export function checkFlowQuotas(changes: readonly DesiredChange[], desired: Desired, planner: Planner): void {
+export function checkFlowQuotas(
+  changes: readonly DesiredChange[],
+  earlier: () => readonly DesiredChange[],
+  desired: Desired,
+  planner: Planner,
+): void {
   const limited = new Map<string, number>();
   for (const { kind, after } of changes) {
     if (!after || kind === 'tenant') continue;
@@ -15,7 +20,7 @@ export function checkFlowQuotas(changes: readonly DesiredChange[], desired: Desi
     if (limit !== undefined) limited.set(after.tenant, limit);
   }
   if (limited.size === 0) return;
-  const { flowsOfTenant } = planner(changes, desired, 'quota');
+  const { flowsOfTenant } = planner([...earlier(), ...changes], desired, 'quota');
   for (const [tenant, limit] of limited) {
     const flows = flowsOfTenant?.get(tenant) ?? 0;
     if (flows <= limit) continue;

@@ -344,7 +344,7 @@ class StoredObjects implements ObjectService {
       if (count > 0 && (draft.size >= BATCH_OPS || this.#clock.monotonic() - started > PLAN_MS)) break;
       if (request.steps.some(({ kind, ids }) => draft.writes(keys.object(kind, ids)))) break;
       const own = new Draft(this.#mirror, draft);
-      const result = this.#planRequest(context, own, request);
+      const result = this.#planRequest(context, own, request, planned);
       if ('error' in result) refused.push({ request, error: result.error });
       else if (request.dryRun) this.#answerDryRun(request, result);
       else if (draft.clashes(own)) {
@@ -361,7 +361,12 @@ class StoredObjects implements ObjectService {
   }
 
   /** Plans the steps of a request and leaves their changes in `desired`; on refusal nothing of them remains. */
-  #planRequest(context: PlanContext, draft: Draft, request: Request): Planned | { readonly error: unknown } {
+  #planRequest(
+    context: PlanContext,
+    draft: Draft,
+    request: Request,
+    earlier: readonly Planned[],
+  ): Planned | { readonly error: unknown } {
     const plans: StepPlan[] = [];
     const changes: DesiredChange[] = [];
     try {
@@ -370,7 +375,9 @@ class StoredObjects implements ObjectService {
         plans.push(plan);
         for (const change of plan.changes) changes.push(change);
       }
-      if (this.#planner) checkFlowQuotas(changes, this.desired, this.#planner);
+      if (this.#planner) {
+        checkFlowQuotas(changes, () => earlier.flatMap((each) => each.changes), this.desired, this.#planner);
+      }
       return { request, plans, changes };
     } catch (error) {
       this.desired.revert(changes);

@@ -1,4 +1,4 @@
-export { openApiText } from './describe.ts';
+export { openApiText, restMarkdown } from './describe.ts';
 export { type ErrorCode, errorCodes, errorsMarkdown, type KnownErrorCode } from './error-codes.ts';
 export * from './event-log.ts';
 export { observedApi } from './observed-api.ts';

@@ -95,9 +95,15 @@ export const pageSchema = (item: TSchema) =>
 
 export const DryRunSchema = Type.Object(
   {
-    changes: Type.Array(Type.Object({ switch: dpid('Datapath id') }), {
-      description: 'Per switch, what would be added, modified and deleted',
-    }),
+    changes: Type.Array(
+      Type.Object({
+        switch: dpid('Datapath id'),
+        add: count('Flows, groups and meters that would be added'),
+        modify: count('… that would be changed in place'),
+        delete: count('… that would be deleted'),
+      }),
+      { description: 'By switch; those without a change are left out' },
+    ),
   },
   { description: 'What the write would do. Nothing was done.' },
 );

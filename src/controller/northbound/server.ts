@@ -14,7 +14,7 @@ import { parseBody, stringify } from './json.ts';
 import { registerOpenApi } from './openapi.ts';
 import { problemType, refusal, toProblem } from './problem.ts';
 import type { ObservedApi, ReadinessCheck, ReadyWait, RulesApi } from './providers.ts';
-import type { RouteRegistrar } from './route.ts';
+import type { RouteSpec } from './route.ts';
 import { registerRoutes } from './routes/index.ts';
 
 export interface HttpServerDeps {
@@ -30,7 +30,7 @@ export interface HttpServerDeps {
   /** Version of the controller, for the OpenAPI document and `/healthz`. */
   readonly version: string;
   /** Routes of apps, registered after ours. */
-  readonly routes?: readonly ((registrar: RouteRegistrar) => void)[];
+  readonly routes?: readonly RouteSpec[];
   readonly options?: HttpOptions;
 }
 
@@ -182,7 +182,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
   streams.declareMetrics(telemetry.sink);
   const routes = new RouteAdapter(app, stopping.signal);
   registerRoutes(routes, deps, streams);
-  for (const register of deps.routes ?? []) register(routes);
+  for (const spec of deps.routes ?? []) routes.route(spec);
   app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) =>
     reply.type('application/json; charset=utf-8').send(stringify(app.swagger())),
   );

@@ -45,6 +45,8 @@ export interface BookOptions {
   readonly reconcileMs?: number;
   /** First and longest pause before refused rules are tried again, milliseconds. */
   readonly retryMs?: readonly [first: number, longest: number];
+  /** What an object belongs to, a tenant; flows are counted by it. */
+  readonly scopeOf?: (object: string) => string | undefined;
   /** A number in [0, 1), to spread comparisons; Math.random by default. */
   readonly random?: () => number;
 }
@@ -71,6 +73,8 @@ export class RuleBook implements CompileTarget {
   readonly #owners = new Map<string, OwnerState>();
   readonly #ids = new Map<number, OwnerState>();
   readonly #objects = new Map<string, Set<OwnerState>>();
+  /** Flows by scope. */
+  readonly #scopes = new Map<string, number>();
   readonly #switches = new Map<Dpid, SwitchWorker>();
   readonly #unflushed = new Set<SwitchWorker>();
   readonly #waiters = new Set<Waiter>();
@@ -96,6 +100,7 @@ export class RuleBook implements CompileTarget {
     const state = this.#owner(owner);
     state.revision = revision;
     state.problem = undefined;
+    this.#count(state, countFlows(placement));
     this.#setting = state;
     this.#letGo(state);
     if (!this.#hold(state, placement, revision)) this.#placeAll(state, placement, revision);
@@ -108,6 +113,7 @@ export class RuleBook implements CompileTarget {
     const state = this.#owners.get(ownerKey);
     if (!state) return;
     state.problem = undefined;
+    this.#count(state, 0);
     this.#letGo(state);
     for (const dpid of [...state.at.keys()]) this.#place(this.#worker(dpid), state, [], state.revision);
     this.#dropWhenEmpty(state);
@@ -224,11 +230,12 @@ export class RuleBook implements CompileTarget {
 
   /** Flows that an owner wants, over all switches. */
   flowCount(ownerKey: string): number {
-    let count = 0;
-    for (const { rules } of this.#owners.get(ownerKey)?.at.values() ?? []) {
-      for (const rule of rules) if (rule.kind === 'flow') count++;
-    }
-    return count;
+    return this.#owners.get(ownerKey)?.flows ?? 0;
+  }
+
+  /** Flows that the owners of all objects of a scope want, over all switches; see `BookOptions.scopeOf`. */
+  flowsOfScope(scope: string): number {
+    return this.#scopes.get(scope) ?? 0;
   }
 
   /** Rules wanted on a switch, sorted by key; for tests and tools. */
@@ -302,6 +309,17 @@ export class RuleBook implements CompileTarget {
     return worker;
   }
 
+  #count(state: OwnerState, flows: number): void {
+    const { object } = state.owner;
+    const scope = object === undefined ? undefined : this.#options.scopeOf?.(object);
+    if (scope !== undefined && flows !== state.flows) {
+      const sum = (this.#scopes.get(scope) ?? 0) + flows - state.flows;
+      if (sum > 0) this.#scopes.set(scope, sum);
+      else this.#scopes.delete(scope);
+    }
+    state.flows = flows;
+  }
+
   #placeAll(state: OwnerState, placement: Placement, revision: number): void {
     for (const [dpid, rules] of placement) this.#place(this.#worker(dpid), state, rules, revision);
     for (const dpid of [...state.at.keys()]) {
@@ -364,6 +382,7 @@ export class RuleBook implements CompileTarget {
       unconfirmed: 0,
       revision: 0,
       problem: undefined,
+      flows: 0,
       held: undefined,
     };
     this.#owners.set(owner.key, state);
@@ -474,6 +493,13 @@ export class RuleBook implements CompileTarget {
 }
 
 const idKey = ({ app, id }: { readonly app: number; readonly id: number }): number => app * 0x1_0000_0000 + id;
+
+/** Flows of a placement, over all switches. */
+export const countFlows = (placement: Placement): number => {
+  let count = 0;
+  for (const rules of placement.values()) for (const { kind } of rules) if (kind === 'flow') count++;
+  return count;
+};
 
 const isConfirmed = (state: OwnerState): boolean => state.unconfirmed === 0 && state.problem === undefined;
 

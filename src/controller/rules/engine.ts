@@ -59,6 +59,8 @@ export class CompileEngine<State, Change> {
   readonly #sliceMs: number;
   readonly #compilers = new Set<Registered<State, Change>>();
   #dirty = new Map<string, Dirty<State, Change>>();
+  /** What this round has not compiled yet. */
+  #compiling = new Map<string, Dirty<State, Change>>();
   #round: Iterator<Dirty<State, Change>> | undefined;
   #roundRevision = 0;
   #revision = 0;
@@ -151,16 +153,29 @@ export class CompileEngine<State, Change> {
    * Throws what a compiler throws.
    */
   plan(changes: Iterable<Change>, state: State): readonly SwitchDelta[] {
-    const dirty = new Map<string, { owner: Owner; compiler: Compiler<State, Change> }>();
+    return this.#options.target.plan(this.#placements(changes, state, []));
+  }
+
+  /**
+   * What all owners would want whose rules change by these changes, or by what waits to be compiled. Changes nothing. Throws
+   * what a compiler throws.
+   */
+  outlook(changes: Iterable<Change>, state: State): readonly PlacementChange[] {
+    return this.#placements(changes, state, [...this.#compiling.values(), ...this.#dirty.values()]);
+  }
+
+  #placements(
+    changes: Iterable<Change>,
+    state: State,
+    waiting: readonly Dirty<State, Change>[],
+  ): readonly PlacementChange[] {
+    const dirty = new Map(waiting.map((each) => [each.owner.key, each]));
     for (const change of changes) {
-      for (const { compiler } of this.#compilers) {
-        for (const owner of compiler.affected(change, state)) dirty.set(owner.key, { owner, compiler });
+      for (const by of this.#compilers) {
+        for (const owner of by.compiler.affected(change, state)) dirty.set(owner.key, { owner, by });
       }
     }
-    const placements = [...dirty.values()].map(
-      ({ owner, compiler }): PlacementChange => [owner, compiler.compile(owner, state)],
-    );
-    return this.#options.target.plan(placements);
+    return [...dirty.values()].map(({ owner, by }): PlacementChange => [owner, by.compiler.compile(owner, state)]);
   }
 
   #schedule(): void {
@@ -174,13 +189,15 @@ export class CompileEngine<State, Change> {
     const state = this.#options.state();
     const deadline = clock.monotonic() + this.#sliceMs;
     if (!this.#round) {
-      this.#round = this.#dirty.values();
+      this.#compiling = this.#dirty;
+      this.#round = this.#compiling.values();
       this.#dirty = new Map();
       this.#roundRevision = this.#revision;
     }
     for (;;) {
       const { value, done } = this.#round.next();
       if (done) break;
+      this.#compiling.delete(value.owner.key);
       this.#compile(value, state);
       if (clock.monotonic() >= deadline) {
         this.#yieldTo(() => this.#slice());

@@ -13,6 +13,8 @@ export interface OwnerState {
   revision: number;
   /** What compiling it threw; undefined when it went well. */
   problem: string | undefined;
+  /** Flows that it wants, over all switches. */
+  flows: number;
   /** What waits until the lead of it has confirmed its part. */
   held: { readonly placement: Placement; readonly lead: Dpid } | undefined;
 }

@@ -1,5 +1,5 @@
 /** Rules: the declared pipeline, rules by name, and the book that brings switches to what is wanted. */
-export { type BookListener, type BookOptions, type Explanation, RuleBook } from './book.ts';
+export { type BookListener, type BookOptions, countFlows, type Explanation, RuleBook } from './book.ts';
 export { sameRule } from './compare.ts';
 export * from './cookie.ts';
 export * from './describe.ts';

@@ -57,6 +57,7 @@ export class LearningWorld extends World {
         this.onChange = handler;
       },
       switchPort: (id) => this.session(id),
+      route: () => {},
       event: (type, fields, tenant) => this.events.push({ type, ...fields, ...(tenant ? { tenant } : {}) }),
     });
   }

@@ -75,6 +75,7 @@ export class Lab {
         this.#packetIn = handler;
       },
       onFlowRemoved: () => {},
+      route: () => {},
       onChange: (handler) => {
         this.#onChange = handler;
       },
