@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { type Commands, ExitCode, runCli, wireDecode } from './controller/cli/index.ts';
+import { type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
 import { loadConfig } from './controller/config/index.ts';
-import { ConfigError } from './controller/kernel/index.ts';
+import { ConfigError, systemClock } from './controller/kernel/index.ts';
 import { createLogger, createTelemetry } from './controller/telemetry/index.ts';
 import { startNetloom } from './serve.ts';
 
@@ -58,6 +58,14 @@ try {
   process.exitCode = await runCli(process.argv.slice(2), {
     serve,
     configPrint,
+    simulate: (options) => {
+      const stopped = new AbortController();
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());
+      return simulate(options, systemClock, stopped.signal, {
+        out: (text) => void process.stdout.write(text),
+        progress: (text) => console.error(text),
+      });
+    },
     wireDecode: (options) =>
       wireDecode(options, {
         stdin: process.stdin,

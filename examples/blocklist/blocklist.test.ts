@@ -1,6 +1,6 @@
 import type { Dpid, NetworkState, ObservedSwitch } from 'netloom';
 import { describe, expect, it } from 'vitest';
-import { Simulator } from '../../test/kit/simulator.ts';
+import { Simulator } from '../../src/simulate/index.ts';
 import blocklist, { blocklistCompiler } from './index.ts';
 
 const dpid = '0000000000000007' as Dpid;

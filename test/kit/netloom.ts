@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { RestClient } from './rest.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -18,32 +19,32 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** The answer of one REST call. */
-export interface Answer {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
-  readonly body: any;
-  readonly headers: Headers;
-}
-
 /** A real controller in its own process, on ports that stay the same when it is killed and started again. */
-export class Netloom {
+export class Netloom extends RestClient {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'netloom-e2e-'));
   readonly openflow: string;
   readonly http: string;
   readonly #flags: readonly string[];
+  readonly #cwd: string;
   #child: ChildProcess | undefined;
   /** All that it wrote to standard error since the last start. */
   log = '';
 
-  private constructor(openflow: string, http: string, flags: readonly string[]) {
+  private constructor(openflow: string, http: string, flags: readonly string[], cwd: string) {
+    super();
     this.openflow = openflow;
     this.http = http;
     this.#flags = flags;
+    this.#cwd = cwd;
   }
 
-  static async start(...flags: readonly string[]): Promise<Netloom> {
-    const netloom = new Netloom(`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`, flags);
+  static start(...flags: readonly string[]): Promise<Netloom> {
+    return Netloom.startIn(root, ...flags);
+  }
+
+  /** As `start`, with `cwd` as its working folder. */
+  static async startIn(cwd: string, ...flags: readonly string[]): Promise<Netloom> {
+    const netloom = new Netloom(`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`, flags, cwd);
     await netloom.start();
     return netloom;
   }
@@ -55,8 +56,9 @@ export class Netloom {
   /** Starts the process; resolves with its ready line. Rejects, with what it said, when it ends before. */
   async start(): Promise<void> {
     const args = ['serve', '--data', this.dataDir, '--openflow', this.openflow, '--http', this.http, ...this.#flags];
-    const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/main.ts'), ...args], {
-      cwd: root,
+    const tsx = import.meta.resolve('tsx');
+    const child = spawn(process.execPath, ['--import', tsx, join(root, 'src/main.ts'), ...args], {
+      cwd: this.#cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
@@ -82,48 +84,5 @@ export class Netloom {
   async remove(): Promise<void> {
     await this.stop();
     rmSync(this.dataDir, { recursive: true, force: true });
-  }
-
-  /** One REST call; a body that is not JSON comes as text. */
-  async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const response = await fetch(`http://${this.http}${path}`, {
-      method,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const json = /json/.test(response.headers.get('content-type') ?? '') && text !== '';
-    return { status: response.status, body: json ? JSON.parse(text) : text, headers: response.headers };
-  }
-
-  /** Like `call`, and throws unless the status is 2xx. Returns the body. */
-  async ok(method: string, path: string, body?: unknown): Promise<Answer['body']> {
-    const answer = await this.call(method, path, body);
-    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    return answer.body;
-  }
-
-  /** Asks again, each 50 ms, until the body fits; rejects with the last body after `timeoutMs`. */
-  async until(path: string, fits: (body: Answer['body']) => boolean, timeoutMs = 15_000): Promise<Answer['body']> {
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const { body } = await this.call('GET', path);
-      if (fits(body)) return body;
-      if (Date.now() > deadline) throw new Error(`${path} is not as awaited: ${JSON.stringify(body).slice(0, 4000)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  /** Sum of a metric's series whose labels contain `label`; throws when there is no such metric at all. */
-  async sum(metric: string, label = ''): Promise<number> {
-    const { body } = await this.call('GET', '/metrics');
-    const text = body as string;
-    if (!text.includes(`# TYPE ${metric} `)) throw new Error(`the controller has no metric ${metric}`);
-    const series = text
-      .split('\n')
-      .filter((line) => line.startsWith(metric) && /^[{ ]/.test(line.slice(metric.length)));
-    return series
-      .filter((line) => line.includes(label))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 }

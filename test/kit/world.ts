@@ -19,8 +19,8 @@ import {
 } from '../../src/controller/index.ts';
 import { Desired } from '../../src/controller/model/desired.ts';
 import { Observed } from '../../src/controller/observed/index.ts';
+import { Simulator } from '../../src/simulate/index.ts';
 import { ManualClock } from './manual-clock.ts';
-import { Simulator } from './simulator.ts';
 
 export type StateCompiler = Compiler<NetworkState, StateChange>;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_NETWORK, type Dpid, type Member, membershipOf, parseIp } from '../../src/controller/index.ts';
 import { encodePacket, type Layer, linkLayerOption } from '../../src/ofproto/index.ts';
-import type { Delivery, SimResult, Simulator } from '../kit/simulator.ts';
+import type { Delivery, SimResult, Simulator } from '../../src/simulate/index.ts';
 import type { World } from '../kit/world.ts';
 import { type Edit, edit, ipv4Of, ipv6Of, macOf, makeWorld, perform } from './worlds.ts';
 

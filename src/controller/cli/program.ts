@@ -1,11 +1,25 @@
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { topologies } from '../../simulate/index.ts';
 
 /** Exit codes of every command: done, refused or failed, wrong use. */
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Values of the settings flags of `serve` and `config print`, by dotted key, as text. */
 export type FlagValues = Readonly<Record<string, string | undefined>>;
+
+/** What `simulate` was asked for, as text that is checked already. */
+export interface SimulateOptions {
+  readonly connect: string;
+  readonly switches: number;
+  readonly ports: number;
+  readonly topology: string;
+  readonly dpidBase: bigint;
+  readonly hosts: number;
+  readonly seconds: number;
+  readonly upSeconds: number;
+  readonly json: boolean;
+}
 
 /** The work behind each command; handed in by `main.ts`, so that this file knows words only. Each resolves to an exit code. */
 export interface Commands {
@@ -15,6 +29,7 @@ export interface Commands {
     readonly flags: FlagValues;
     readonly json: boolean;
   }): Promise<number>;
+  simulate(options: SimulateOptions): Promise<number>;
   wireDecode(options: {
     readonly files: readonly string[];
     readonly protocol: string;
@@ -46,6 +61,16 @@ const withSettings = (command: Command): Command =>
     .option('--http <host:port>', 'REST, events and metrics')
     .option('--default-network', 'put every unclaimed edge port into one flat learned network')
     .option('--log-level <level>', 'least level that is written');
+
+/** An option that takes a whole number within bounds. */
+const number = (flags: string, description: string, fallback: number, least: number, most: number): Option =>
+  new Option(flags, `${description} (${least}…${most})`).default(fallback).argParser((text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted.`);
+    }
+    return value;
+  });
 
 /** Runs the command line; `argv` without the program's own words. Resolves to the exit code and prints usage errors. */
 export async function runCli(argv: readonly string[], commands: Commands): Promise<number> {
@@ -82,6 +107,36 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
     .argument('<files...>', 'binary files, or -')
     .action(async (files: string[], options: { protocol: string; jsonl: boolean }) => {
       code = await commands.wireDecode({ files, protocol: options.protocol, jsonl: options.jsonl });
+    });
+
+  program
+    .command('simulate')
+    .description('virtual OpenFlow switches that connect to a controller: for your own tests of one')
+    .option('--connect <host:port>', 'the controller', '127.0.0.1:6653')
+    .addOption(number('--switches <n>', 'how many', 10, 1, 65_000))
+    .addOption(number('--ports <n>', 'ports for hosts of each', 4, 0, 4_096))
+    .addOption(new Option('--topology <name>', 'their cables').choices(topologies).default('none'))
+    .addOption(number('--hosts <n>', 'hosts of each, which announce themselves by ARP', 0, 0, 4_096))
+    .addOption(number('--seconds <n>', 'how long they stay once all are up', 10, 0, 31_536_000))
+    .addOption(number('--up-within <n>', 'seconds in which all have to be up', 60, 1, 86_400))
+    .option('--dpid-base <hex>', 'datapath id of the first', '1')
+    .option('--json', 'the summary as JSON', false)
+    .addHelpText('after', '\nExit code 0 when all switches were up in time and stayed, 1 otherwise.')
+    .action(async (options: Record<string, unknown>) => {
+      const hosts = Math.min(options['hosts'] as number, options['ports'] as number);
+      const base = String(options['dpidBase']);
+      if (!/^(0x)?[0-9a-f]{1,16}$/i.test(base)) program.error(`--dpid-base: "${base}" is not a datapath id in hex`);
+      code = await commands.simulate({
+        connect: String(options['connect']),
+        switches: options['switches'] as number,
+        ports: options['ports'] as number,
+        topology: String(options['topology']),
+        dpidBase: BigInt(`0x${base.replace(/^0x/i, '')}`),
+        hosts,
+        seconds: options['seconds'] as number,
+        upSeconds: options['upWithin'] as number,
+        json: options['json'] === true,
+      });
     });
 
   try {

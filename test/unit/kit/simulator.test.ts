@@ -13,7 +13,7 @@ import {
   toGroup,
   write,
 } from '../../../src/controller/rules/index.ts';
-import { Simulator } from '../../kit/simulator.ts';
+import { Simulator } from '../../../src/simulate/index.ts';
 
 const a = '0000000000000001' as Dpid;
 const b = '0000000000000002' as Dpid;

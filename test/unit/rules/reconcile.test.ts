@@ -352,7 +352,7 @@ describe('views of a switch', () => {
       { groupId: 0x10000002, type: 'indirect', buckets: '[output:2]', packets: 7n, reason },
     ]);
     expect(await book.meters(one)).toMatchObject([
-      { meterId: 3, bands: 'drop above 100 pktps', packets: 9n, flows: 1, reason },
+      { meterId: 3, bands: 'drop above 100 pktps', packets: 9n, flows: 0, reason },
     ]);
     expect(await book.flows(dpid(9))).toBeUndefined();
   });

@@ -1,21 +1,24 @@
-import type { Dpid } from '../../src/controller/kernel/index.ts';
-import type { FlowRule, GroupRule, Rule } from '../../src/controller/rules/index.ts';
+import type { Dpid } from '../controller/kernel/index.ts';
+import type { Rule } from '../controller/rules/index.ts';
 import {
   type Action,
-  decodeActions,
+  type Bucket,
   decodeInstructions,
   decodeMatch,
   decrementTtl,
+  encodeInstructions,
   type FieldName,
   type FlowKey,
   fields,
   flowKey,
   type Instruction,
   isFieldName,
+  type OxmEntry,
   popVlan,
   pushVlan,
+  readBuckets,
   setFrameField,
-} from '../../src/ofproto/index.ts';
+} from '../ofproto/index.ts';
 
 /**
  * Switches as functions: real frames through compiled rules, without packets on wires or processes. Carries out what the
@@ -36,8 +39,9 @@ export interface Delivery extends SimPoint {
 /** A frame shown to the controller. */
 export interface SimPacketIn extends SimPoint {
   readonly tableId: number;
+  /** Of the flow that showed it; 0 for a compiled rule, which has none. */
+  readonly cookie: bigint;
   readonly frame: Buffer;
-  readonly rule: FlowRule;
 }
 
 /** What became of an injected frame and its copies. */
@@ -54,20 +58,23 @@ interface Test {
   readonly mask: bigint;
 }
 
-interface Flow {
-  readonly rule: FlowRule;
-  readonly tests: readonly Test[];
+/** A flow as the data plane needs it. */
+export interface SimFlow {
+  readonly tableId: number;
+  readonly priority: number;
+  readonly match: readonly OxmEntry[];
   readonly instructions: readonly Instruction[];
+  readonly cookie: bigint;
 }
 
-interface Bucket {
-  readonly watchPort: number;
-  readonly actions: readonly Action[];
-}
-
-interface Group {
-  readonly type: number;
+/** A group as the data plane needs it. */
+export interface SimGroup {
+  readonly groupType: number;
   readonly buckets: readonly Bucket[];
+}
+
+interface Flow extends SimFlow {
+  readonly tests: readonly Test[];
 }
 
 const ANY = 0xffff_ffff;
@@ -76,6 +83,9 @@ const GroupKind = { all: 0, select: 1, indirect: 2, fastFailover: 3 } as const;
 /** A frame that visits more switches than this goes round. */
 const MAX_HOPS = 64;
 const MAX_COPIES = 100_000;
+
+/** What shows a frame to the controller: a flow, or the controller's own packet-out. */
+type Shown = Pick<SimFlow, 'tableId' | 'cookie'>;
 
 /** A frame on its way through one switch. */
 interface Context {
@@ -89,25 +99,13 @@ interface Context {
   readonly groups: readonly number[];
 }
 
-function bucketsOf(rule: GroupRule): Bucket[] {
-  const buckets: Bucket[] = [];
-  const bytes = rule.buckets;
-  for (let at = 0; at < bytes.length; ) {
-    const length = bytes.readUInt16BE(at);
-    buckets.push({ watchPort: bytes.readUInt32BE(at + 4), actions: decodeActions(bytes, at + 16, at + length) });
-    at += length;
-  }
-  return buckets;
-}
-
 /** One switch: ports that are up or down, and tables. */
 export class SimSwitch {
   readonly dpid: Dpid;
   /** Port number → up. */
   readonly ports = new Map<number, boolean>();
-  readonly #rules = new Map<string, Rule>();
   readonly #flows = new Map<string, Flow>();
-  readonly #groups = new Map<number, Group>();
+  readonly #groups = new Map<number, SimGroup>();
   #tables: Flow[][] | undefined;
 
   constructor(dpid: Dpid, ports: Iterable<number>) {
@@ -115,44 +113,49 @@ export class SimSwitch {
     for (const port of ports) this.ports.set(port, true);
   }
 
-  get rules(): ReadonlyMap<string, Rule> {
-    return this.#rules;
+  /** Adds a compiled rule, or replaces the one of the same key. */
+  add(rule: Rule): void {
+    if (rule.kind === 'flow') {
+      const { key, tableId, priority } = rule;
+      const match = decodeMatch(rule.match, 0, rule.match.length);
+      const instructions = decodeInstructions(rule.instructions, 0, rule.instructions.length);
+      this.addFlow(key, { tableId, priority, match, instructions, cookie: 0n });
+    } else if (rule.kind === 'group') {
+      const { buckets } = rule;
+      this.addGroup(rule.groupId, { groupType: rule.type, buckets: readBuckets(buckets, 0, buckets.length) });
+    }
   }
 
-  /** Adds a rule, or replaces the one of the same key. */
-  add(rule: Rule): void {
-    this.#rules.set(rule.key, rule);
-    if (rule.kind === 'group') this.#groups.set(rule.groupId, { type: rule.type, buckets: bucketsOf(rule) });
-    if (rule.kind !== 'flow') return;
-    const tests = decodeMatch(rule.match, 0, rule.match.length).map((entry): Test => {
+  /** Adds a flow under a key of the caller's. Throws for a match that the data plane does not know. */
+  addFlow(key: string, flow: SimFlow): void {
+    const tests = flow.match.map((entry): Test => {
       if (entry.field === 'unknown') throw new Error('the simulator does not know a match field');
       const bits = BigInt(fields[entry.field].bits);
       const full = (1n << bits) - 1n;
       return { field: entry.field, value: big(entry.value), mask: entry.mask === undefined ? full : big(entry.mask) };
     });
-    this.#flows.set(rule.key, {
-      rule,
-      tests,
-      instructions: decodeInstructions(rule.instructions, 0, rule.instructions.length),
-    });
+    this.#flows.set(key, { ...flow, tests });
     this.#tables = undefined;
   }
 
-  remove(key: string): void {
-    const rule = this.#rules.get(key);
-    this.#rules.delete(key);
-    if (rule?.kind === 'group') this.#groups.delete(rule.groupId);
-    if (rule?.kind === 'flow') this.#flows.delete(key);
+  addGroup(id: number, group: SimGroup): void {
+    this.#groups.set(id, group);
+  }
+
+  /** Holds nothing any more. */
+  clear(): void {
+    this.#flows.clear();
+    this.#groups.clear();
     this.#tables = undefined;
   }
 
   /** Holds exactly these rules from now on. */
   replace(rules: Iterable<Rule>): void {
-    for (const key of [...this.#rules.keys()]) this.remove(key);
+    this.clear();
     for (const rule of rules) this.add(rule);
   }
 
-  group(id: number): Group {
+  group(id: number): SimGroup {
     const group = this.#groups.get(id);
     if (!group) throw new Error(`switch ${this.dpid}: a rule uses group 0x${id.toString(16)}, which is not there`);
     return group;
@@ -163,11 +166,11 @@ export class SimSwitch {
     this.#tables ??= this.#sorted();
     let found: Flow | undefined;
     for (const flow of this.#tables[tableId] ?? []) {
-      if (found && flow.rule.priority < found.rule.priority) break;
+      if (found && flow.priority < found.priority) break;
       if (!matches(flow, context)) continue;
-      if (found && !found.rule.instructions.equals(flow.rule.instructions)) {
+      if (found && !encodeInstructions(found.instructions).equals(encodeInstructions(flow.instructions))) {
         throw new Error(
-          `switch ${this.dpid}: two flows of table ${tableId}, priority ${flow.rule.priority} take the same packet`,
+          `switch ${this.dpid}: two flows of table ${tableId}, priority ${flow.priority} take the same packet`,
         );
       }
       found ??= flow;
@@ -178,10 +181,10 @@ export class SimSwitch {
   #sorted(): Flow[][] {
     const tables: Flow[][] = [];
     for (const flow of this.#flows.values()) {
-      tables[flow.rule.tableId] ??= [];
-      tables[flow.rule.tableId]!.push(flow);
+      tables[flow.tableId] ??= [];
+      tables[flow.tableId]!.push(flow);
     }
-    for (const table of tables) table?.sort((a, b) => b.rule.priority - a.rule.priority);
+    for (const table of tables) table?.sort((a, b) => b.priority - a.priority);
     return tables;
   }
 }
@@ -238,6 +241,7 @@ export class Simulator {
   readonly switches = new Map<Dpid, SimSwitch>();
   readonly #cables = new Map<string, SimPoint>();
   readonly #choose: (buckets: number) => number;
+  readonly #before: (sw: SimSwitch) => void;
   #result: { deliveries: Delivery[]; packetIns: SimPacketIn[]; hops: number; copies: number } = {
     deliveries: [],
     packetIns: [],
@@ -246,9 +250,13 @@ export class Simulator {
   };
   #queue: { at: SimPoint; frame: Buffer; hops: number }[] = [];
 
-  /** `choose` picks a bucket of a select group among as many as are usable; the first by default. */
-  constructor(choose: (buckets: number) => number = () => 0) {
+  /**
+   * `choose` picks a bucket of a select group among as many as are usable; the first by default. `before` is called with each
+   * switch that a frame enters, and may load it.
+   */
+  constructor(choose: (buckets: number) => number = () => 0, before: (sw: SimSwitch) => void = () => {}) {
     this.#choose = choose;
+    this.#before = before;
   }
 
   addSwitch(dpid: Dpid, ports: Iterable<number>): SimSwitch {
@@ -272,8 +280,21 @@ export class Simulator {
 
   /** A host sends a frame into a port. Throws when a copy goes round. */
   inject(at: SimPoint, frame: Uint8Array): SimResult {
+    return this.#run(() => this.#receive(at, Buffer.from(frame), 0));
+  }
+
+  /** The controller has a switch carry out actions on a frame (packet-out). */
+  packetOut(at: SimPoint, actions: readonly Action[], frame: Uint8Array): SimResult {
+    return this.#run(() => {
+      const context = this.#enter(this.#switch(at.dpid), at.port, Buffer.from(frame), 0);
+      this.#actions(context, actions, { tableId: 0xff, cookie: 0xffff_ffff_ffff_ffffn });
+    });
+  }
+
+  #run(first: () => void): SimResult {
     this.#result = { deliveries: [], packetIns: [], hops: 0, copies: 0 };
-    this.#queue = [{ at, frame: Buffer.from(frame), hops: 0 }];
+    this.#queue = [];
+    first();
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       if (next.hops > MAX_HOPS) throw new Error(`a frame goes round: ${next.hops} switches, now at ${next.at.dpid}`);
       if (++this.#result.copies > MAX_COPIES) throw new Error('a frame multiplies without end');
@@ -292,17 +313,13 @@ export class Simulator {
     const sw = this.#switch(at.dpid);
     if (sw.ports.get(at.port) !== true) return;
     this.#result.hops++;
-    const context: Context = {
-      at: sw,
-      inPort: at.port,
-      frame,
-      key: flowKey(frame, 0, frame.length),
-      metadata: 0n,
-      registers: new Map(),
-      hops,
-      groups: [],
-    };
-    this.#table(context, 0);
+    this.#table(this.#enter(sw, at.port, frame, hops), 0);
+  }
+
+  #enter(at: SimSwitch, inPort: number, frame: Buffer, hops: number): Context {
+    this.#before(at);
+    const key = flowKey(frame, 0, frame.length);
+    return { at, inPort, frame, key, metadata: 0n, registers: new Map(), hops, groups: [] };
   }
 
   #table(context: Context, first: number): void {
@@ -315,7 +332,7 @@ export class Simulator {
           case 'meter':
             break;
           case 'applyActions':
-            this.#actions(context, instruction.actions, flow.rule);
+            this.#actions(context, instruction.actions, flow);
             break;
           case 'writeMetadata':
             context.metadata = (context.metadata & ~instruction.mask) | (instruction.metadata & instruction.mask);
@@ -332,17 +349,17 @@ export class Simulator {
     }
   }
 
-  #actions(context: Context, actions: readonly Action[], rule: FlowRule): void {
-    for (const action of actions) this.#action(context, action, rule);
+  #actions(context: Context, actions: readonly Action[], by: Shown): void {
+    for (const action of actions) this.#action(context, action, by);
   }
 
-  #action(context: Context, action: Action, rule: FlowRule): void {
+  #action(context: Context, action: Action, by: Shown): void {
     switch (action.type) {
       case 'output':
-        this.#output(context, action.port, rule);
+        this.#output(context, action.port, by);
         break;
       case 'group':
-        this.#group(context, action.groupId, rule);
+        this.#group(context, action.groupId, by);
         break;
       case 'setField': {
         if (action.field === 'unknown') throw new Error('the simulator does not know a set-field');
@@ -385,14 +402,18 @@ export class Simulator {
     }
   }
 
-  #output(context: Context, port: number, rule: FlowRule): void {
+  #output(context: Context, port: number, by: Shown): void {
     const frame = Buffer.from(context.frame);
     const dpid = context.at.dpid;
     if (port === Port.controller) {
-      this.#result.packetIns.push({ dpid, port: context.inPort, tableId: rule.tableId, frame, rule });
+      this.#result.packetIns.push({ dpid, port: context.inPort, tableId: by.tableId, cookie: by.cookie, frame });
       return;
     }
     if (port === context.inPort) return;
+    if (port === Port.table) {
+      this.#table(context, 0);
+      return;
+    }
     const out = port === Port.inPort ? context.inPort : port;
     if (out >= 0xffff_ff00) throw new Error(`the simulator does not know output to 0x${out.toString(16)}`);
     const up = context.at.ports.get(out);
@@ -403,7 +424,7 @@ export class Simulator {
     else this.#result.deliveries.push({ dpid, port: out, frame });
   }
 
-  #group(context: Context, id: number, rule: FlowRule): void {
+  #group(context: Context, id: number, by: Shown): void {
     if (context.groups.includes(id)) throw new Error(`group 0x${id.toString(16)} leads back to itself`);
     const group = context.at.group(id);
     for (const bucket of this.#buckets(context.at, group)) {
@@ -414,13 +435,13 @@ export class Simulator {
         registers: new Map(context.registers),
         groups: [...context.groups, id],
       };
-      this.#actions(copy, bucket.actions, rule);
+      this.#actions(copy, bucket.actions, by);
     }
   }
 
-  #buckets(at: SimSwitch, { type, buckets }: Group): readonly Bucket[] {
+  #buckets(at: SimSwitch, { groupType, buckets }: SimGroup): readonly Bucket[] {
     const live = buckets.filter(({ watchPort }) => watchPort === ANY || at.ports.get(watchPort) === true);
-    switch (type) {
+    switch (groupType) {
       case GroupKind.all:
         return buckets;
       case GroupKind.indirect:
@@ -430,7 +451,7 @@ export class Simulator {
       case GroupKind.fastFailover:
         return live.slice(0, 1);
       default:
-        throw new Error(`the simulator does not know group type ${type}`);
+        throw new Error(`the simulator does not know group type ${groupType}`);
     }
   }
 }
