@@ -1,5 +1,14 @@
 import type { Socket } from 'node:net';
-import { copyOf, get16, get32, MessageType, PortReason, version13, WireError } from '../../ofproto/index.ts';
+import {
+  copyOf,
+  get16,
+  get32,
+  MessageType,
+  PacketInReader,
+  PortReason,
+  version13,
+  WireError,
+} from '../../ofproto/index.ts';
 import { ClosedError, type Dpid, dpidOf, type Logger, type SwitchError } from '../kernel/index.ts';
 import type { Claimant, DpidClaims } from './claims.ts';
 import { unknownType } from './counters.ts';
@@ -18,7 +27,7 @@ export interface SessionHandlers {
   /** The session ended; nothing more of it follows. */
   down(session: Session, reason: CloseReason): void;
   /** The view and its bytes live only during the call. */
-  packetIn(session: Session, view: messages.PacketInView): void;
+  packetIn(session: Session, view: PacketInReader): void;
   /** `session.ports` has the change already. */
   portStatus(session: Session, status: messages.PortStatus): void;
   flowRemoved(session: Session, message: messages.FlowRemovedMessage): void;
@@ -45,9 +54,16 @@ export interface ConnectionParts extends TransportParts {
 
 type Phase = 'hello' | 'features' | 'claim' | 'describe' | 'up' | 'auxiliary' | 'closed';
 
-const NO_DESCRIPTION: SwitchDescription = { manufacturer: '', hardware: '', software: '', serial: '', datapath: '' };
+const NO_DESCRIPTION: SwitchDescription = {
+  manufacturer: '',
+  hardware: '',
+  software: '',
+  serialNumber: '',
+  datapath: '',
+};
 /** Bytes of a message at fault that an error carries back. */
 const ERROR_DATA = 64;
+const NOTHING = Buffer.alloc(0);
 const HELLO_FAILED = 0;
 const BAD_REQUEST = 1;
 const BAD_VERSION = 0;
@@ -55,7 +71,7 @@ const BAD_TYPE = 1;
 const BAD_LENGTH = 6;
 
 // One view for all packet-ins of the process: it lives only during the handler, and handlers do not nest.
-const packetInView = new messages.PacketInView();
+const packetInView = new PacketInReader();
 
 /** One connection: handshake, dispatch of messages, liveness, end. */
 export class Connection implements TransportOwner, Claimant {
@@ -136,7 +152,7 @@ export class Connection implements TransportOwner, Claimant {
   probe(answered: () => void): void {
     this.#probeXid = this.#requests.nextXid();
     this.#probeAnswered = answered;
-    this.write(messages.header(MessageType.echoRequest, this.#probeXid));
+    this.write(messages.encode({ type: 'echoRequest', data: NOTHING }, this.#probeXid));
   }
 
   granted(): void {
@@ -191,7 +207,7 @@ export class Connection implements TransportOwner, Claimant {
 
   framingLost(error: WireError): void {
     this.#parts.counters.badMessages++;
-    this.#reply(BAD_REQUEST, BAD_LENGTH, 0, Buffer.alloc(0));
+    this.#reply(BAD_REQUEST, BAD_LENGTH, 0, NOTHING);
     this.#end('framing', error.message);
   }
 
@@ -313,11 +329,11 @@ export class Connection implements TransportOwner, Claimant {
       return;
     }
     this.#phase = 'features';
-    this.write(messages.header(MessageType.featuresRequest, this.#requests.nextXid()));
+    this.write(messages.encode({ type: 'featuresRequest' }, this.#requests.nextXid()));
   }
 
   #featuresReply(bytes: Buffer, at: number, end: number): void {
-    const { datapathId, auxiliaryId, ...rest } = messages.readFeatures(bytes, at, end);
+    const { datapathId, auxiliaryId, nBuffers, nTables, capabilities } = messages.readFeatures(bytes, at, end);
     const dpid = dpidOf(datapathId);
     const refusal = this.#parts.refusal(dpid, this.#socket);
     if (refusal !== undefined) {
@@ -325,7 +341,7 @@ export class Connection implements TransportOwner, Claimant {
       return;
     }
     this.#dpid = dpid;
-    this.#features = { dpid, ...rest };
+    this.#features = { dpid, buffers: nBuffers, tables: nTables, capabilities };
     if (auxiliaryId === 0) {
       this.#phase = 'claim';
       this.#parts.claims.claim(dpid, this);
@@ -508,7 +524,7 @@ export class Connection implements TransportOwner, Claimant {
     if (this.#askedAt < 0) {
       if (now - this.#activeAt < limits.echoIntervalMs) return;
       this.#askedAt = now;
-      this.write(messages.header(MessageType.echoRequest, this.#requests.nextXid()));
+      this.write(messages.encode({ type: 'echoRequest', data: NOTHING }, this.#requests.nextXid()));
     } else if (now - this.#askedAt >= limits.echoTimeoutMs) {
       if (this.transport.underPressure) this.#end('slow-reader', 'takes nothing of what it is owed', true);
       else this.#end('echo-timeout', `silent for ${Math.round(now - this.#activeAt)} ms`, true);
@@ -542,6 +558,9 @@ export class Connection implements TransportOwner, Claimant {
     counters.close(reason);
     const fields = { dpid: this.#dpid, remote: this.remote, reason, detail };
     if (this.#session) log.info(fields, 'switch disconnected');
+    // Open vSwitch tries a controller by saying hello and leaving: no news.
+    else if (reason === 'peer-closed' && this.#dpid === undefined)
+      log.debug(fields, 'OpenFlow connection left at once');
     else limitedLog.warn(fields, 'OpenFlow connection ended before the switch was up');
     const error = this.#closedError(`${reason}: ${detail}`);
     this.#requests.close(error);

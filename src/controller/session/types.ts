@@ -119,7 +119,7 @@ export interface SwitchDescription {
   readonly manufacturer: string;
   readonly hardware: string;
   readonly software: string;
-  readonly serial: string;
+  readonly serialNumber: string;
   readonly datapath: string;
 }
 

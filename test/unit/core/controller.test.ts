@@ -11,6 +11,7 @@ import {
   VirtualSwitch,
 } from '../../../src/simulate/index.ts';
 import { Lab } from '../../kit/controller.ts';
+import { RawPeer } from '../../kit/raw-peer.ts';
 
 /** The whole controller in this process; switches are virtual, the TCP between them is not. */
 
@@ -313,6 +314,28 @@ describe('a switch in trouble', () => {
     network.stop();
     await lab.until(`/v1/switches/${dpid(1)}`, ({ connected }) => connected === false);
     await lab.network({ switches: 1, ports: 1 });
+  });
+});
+
+describe('a switch whose statistics are nonsense (FC-01)', () => {
+  it('is asked again with a pause, and costs nobody else anything', async () => {
+    lab = await Lab.start();
+    await lab.network({ switches: 1, ports: 1, dpidBase: 2n });
+    const peer = await RawPeer.up(lab.target.port, 1n);
+    const zeroLength =
+      '04130048XXXXXXXX0001000000000000000000000000000100000000000a0000000000000000000000000000000000000000000000000001000000000000003c0001000400000000';
+    for (const kind of ['meterConfig', 'groupDesc']) {
+      const { xid } = await peer.next((message) => message.type === 'multipartRequest' && message.mp === kind);
+      peer.message({ type: 'multipartReply', mp: kind, flags: 0, groups: [], meters: [] } as never, xid);
+    }
+    const { xid } = await peer.next((message) => message.type === 'multipartRequest' && message.mp === 'flow');
+    peer.send(zeroLength.replace('XXXXXXXX', xid.toString(16).padStart(8, '0')));
+    // Again, which takes a second: a request that comes after our answer.
+    await peer.next((message) => message.type === 'multipartRequest');
+    expect(await peer.echo()).toBe('are you there');
+    expect(await lab.sum('netloom_rule_switches_synced')).toBe(1);
+    expect((await lab.ok('GET', `/v1/switches/${dpid(1)}`)).connected).toBe(true);
+    peer.destroy();
   });
 });
 
