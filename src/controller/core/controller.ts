@@ -13,6 +13,7 @@ import { IdAllocator, IdSpaces, openSqliteStore, type Store, StoredHintStore } f
 import type { Telemetry } from '../telemetry/index.ts';
 import type { App, NetworkState, StateChange } from './app.ts';
 import { AppHost, loadApp } from './app-host.ts';
+import { Arrivals } from './arrivals.ts';
 import { ObjectStatus, type PortProblem } from './object-status.ts';
 import { portOf } from './switch-port.ts';
 
@@ -56,6 +57,7 @@ export class Controller {
   readonly #status: ObjectStatus;
   readonly #apps: AppHost;
   readonly #server: OpenFlowServer;
+  readonly #arrivals: Arrivals<Session>;
   #http: HttpServer | undefined;
   #unclaimedPacketIns = 0;
   #listening = false;
@@ -108,6 +110,11 @@ export class Controller {
           tenantOf(path),
         ),
     });
+    this.#arrivals = new Arrivals({
+      clock,
+      crowded: () => this.#server.crowded,
+      takeIn: (session) => void this.#up(session),
+    });
     const appNumbers = new IdAllocator(store, IdSpaces.app);
     this.#apps = new AppHost({
       log,
@@ -132,7 +139,7 @@ export class Controller {
       clock,
       metrics,
       handlers: {
-        up: (session) => void this.#up(session),
+        up: (session) => this.#arrivals.add(session),
         down: (session, reason) => {
           this.#book.disconnect(session.dpid, session);
           this.#observed.switchDown(session.dpid);

@@ -4,6 +4,7 @@ import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
 import { DpidClaims } from './claims.ts';
 import { Connection, type ConnectionParts, type SessionHandlers } from './connection.ts';
 import { declareMetrics, SessionCounters } from './counters.ts';
+import { Door } from './door.ts';
 import { Flusher } from './flusher.ts';
 import { type Listener, openListener, pinOf } from './listener.ts';
 import { LogLimit } from './log-limit.ts';
@@ -45,6 +46,7 @@ export class OpenFlowServer {
   readonly #claims: DpidClaims;
   readonly #parts: ConnectionParts;
   readonly #limitedLog: LogLimit;
+  readonly #door: Door;
   #listeners: Listener[] = [];
   #closing = false;
   #whenEmpty: (() => void) | undefined;
@@ -57,6 +59,7 @@ export class OpenFlowServer {
     const limits = this.#limits;
     this.#time = new ServiceTime(clock, tickOf(limits));
     this.#limitedLog = new LogLimit(log, clock);
+    this.#door = new Door(clock);
     for (const { tls } of options.listeners) {
       for (const [dpid, pin] of Object.entries(tls?.pins ?? {})) this.#pins.set(dpid as Dpid, pinOf(pin));
     }
@@ -98,6 +101,11 @@ export class OpenFlowServer {
   /** Connections, those in their handshake included. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Switches are streaming in at this moment: what can wait should, so that they are all accepted soon. */
+  get crowded(): boolean {
+    return this.#door.crowded;
   }
 
   /** Opens all listeners, or none: rejects with the first failure (port taken, unreadable certificate). */
@@ -152,6 +160,8 @@ export class OpenFlowServer {
       return;
     }
     this.counters.opened++;
+    this.#parts.flusher.arm();
+    this.#door.accepted(this.#parts.flusher.turn);
     this.#connections.add(new Connection(socket, this.#parts));
   }
 

@@ -56,8 +56,8 @@ export function pickId(space: IdSpace, use: IdUse): number {
 /** The place after this one on the circle. */
 export const idAfter = (space: IdSpace, id: number): number => (id >= space.last ? space.first : id + 1);
 
-/** Holders that one transaction serves; each takes two operations, and etcd's default limit is 128. */
-const BATCH = 60;
+/** Holders that one transaction serves at most, so that none of them is long. */
+const BATCH = 500;
 
 /** Shortest time between two transactions, so that those who come one by one share them, too. */
 const GATHER_MS = 10;
@@ -106,7 +106,8 @@ export class IdAllocator {
   }
 
   async #allocateWaiting(): Promise<void> {
-    const batch = this.#waiting.splice(0, BATCH);
+    // Two operations for each holder, and one for the pointer.
+    const batch = this.#waiting.splice(0, Math.min(BATCH, (this.#store.maxOps - 1) >> 1));
     this.#allocatedAt = performance.now();
     if (this.#waiting.length > 0) void this.#inTurn(() => this.#allocateWaiting());
     try {

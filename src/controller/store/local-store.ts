@@ -77,6 +77,7 @@ const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(res
  * durable commit; each is still all or nothing, sees those before it, and has its own revision.
  */
 export class LocalStore implements Store {
+  readonly maxOps = 4_096;
   readonly #backend: Backend;
   readonly #log: Logger;
   readonly #clock: Clock;

@@ -75,6 +75,8 @@ export type StoreReason =
 export interface Store {
   /** Newest committed revision. */
   readonly revision: number;
+  /** Operations that one transaction may have; etcd's default is 128. */
+  readonly maxOps: number;
   /** Why the last write failed, when none has succeeded since; for readiness. Reads may still work. */
   readonly problem: StoreError | undefined;
   get(key: string): Promise<KeyValue | undefined>;
