@@ -1,6 +1,7 @@
 #!/usr/bin/env node
+import './heap.ts';
 import { readFileSync } from 'node:fs';
-import { type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
+import { bench, type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
 import { loadConfig } from './controller/config/index.ts';
 import { ConfigError, systemClock } from './controller/kernel/index.ts';
 import { createLogger, createTelemetry } from './controller/telemetry/index.ts';
@@ -54,6 +55,11 @@ const configPrint: Commands['configPrint'] = async ({ json, ...options }) => {
   return ExitCode.ok;
 };
 
+const terminal = {
+  out: (text: string) => void process.stdout.write(text),
+  progress: (text: string) => console.error(text),
+};
+
 try {
   process.exitCode = await runCli(process.argv.slice(2), {
     serve,
@@ -61,11 +67,9 @@ try {
     simulate: (options) => {
       const stopped = new AbortController();
       for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());
-      return simulate(options, systemClock, stopped.signal, {
-        out: (text) => void process.stdout.write(text),
-        progress: (text) => console.error(text),
-      });
+      return simulate(options, systemClock, stopped.signal, terminal);
     },
+    bench: (options) => bench(options, systemClock, terminal),
     wireDecode: (options) =>
       wireDecode(options, {
         stdin: process.stdin,

@@ -14,6 +14,7 @@ import {
   type Instruction,
   isFieldName,
   type OxmEntry,
+  PacketInReason,
   popVlan,
   pushVlan,
   readBuckets,
@@ -41,6 +42,8 @@ export interface SimPacketIn extends SimPoint {
   readonly tableId: number;
   /** Of the flow that showed it; 0 for a compiled rule, which has none. */
   readonly cookie: bigint;
+  /** OFPR_*: no match when the table-miss flow showed it (OpenFlow 1.3.5 §5.4), else action. */
+  readonly reason: number;
   readonly frame: Buffer;
 }
 
@@ -85,7 +88,7 @@ const MAX_HOPS = 64;
 const MAX_COPIES = 100_000;
 
 /** What shows a frame to the controller: a flow, or the controller's own packet-out. */
-type Shown = Pick<SimFlow, 'tableId' | 'cookie'>;
+type Shown = Pick<SimFlow, 'tableId' | 'cookie' | 'priority' | 'match'>;
 
 /** A frame on its way through one switch. */
 interface Context {
@@ -226,6 +229,10 @@ const matches = (flow: Flow, context: Context): boolean =>
     return present !== undefined && (present & mask) === (value & mask);
   });
 
+/** OFPR_* of packets that a flow shows to the controller. */
+export const reasonOf = ({ priority, match }: Pick<SimFlow, 'priority' | 'match'>): number =>
+  priority === 0 && match.length === 0 ? PacketInReason.noMatch : PacketInReason.action;
+
 const bitMask = (count: number): bigint => (1n << BigInt(count)) - 1n;
 
 function putBits(context: Context, field: FieldName, offset: number, count: number, value: bigint): void {
@@ -287,7 +294,7 @@ export class Simulator {
   packetOut(at: SimPoint, actions: readonly Action[], frame: Uint8Array): SimResult {
     return this.#run(() => {
       const context = this.#enter(this.#switch(at.dpid), at.port, Buffer.from(frame), 0);
-      this.#actions(context, actions, { tableId: 0xff, cookie: 0xffff_ffff_ffff_ffffn });
+      this.#actions(context, actions, { tableId: 0xff, cookie: 0xffff_ffff_ffff_ffffn, priority: 1, match: [] });
     });
   }
 
@@ -406,7 +413,8 @@ export class Simulator {
     const frame = Buffer.from(context.frame);
     const dpid = context.at.dpid;
     if (port === Port.controller) {
-      this.#result.packetIns.push({ dpid, port: context.inPort, tableId: by.tableId, cookie: by.cookie, frame });
+      const { tableId, cookie } = by;
+      this.#result.packetIns.push({ dpid, port: context.inPort, tableId, cookie, reason: reasonOf(by), frame });
       return;
     }
     if (port === context.inPort) return;

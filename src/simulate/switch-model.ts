@@ -29,6 +29,8 @@ export interface SwitchModelOptions {
   readonly ports: Iterable<number>;
   /** Speaks ONF bundles (EXT-230), as Open vSwitch does. Default true. */
   readonly hasBundles?: boolean;
+  /** Says that it is Open vSwitch, so that its extensions are used. Default true. */
+  readonly isOpenVswitch?: boolean;
 }
 
 /** 64-bit counters. */
@@ -74,13 +76,15 @@ export class SwitchModel {
   onPacketOut: (packetOut: MessageOf<'packetOut'>) => void = () => {};
   /** Messages that no request asked for, e.g. flow-removed. */
   onNotice: (message: Message) => void = () => {};
+  readonly #isOpenVswitch: boolean;
   #config = { flags: 0, missSendLen: 128 };
   #role: number = Role.equal;
   #generation: bigint | undefined;
   readonly #bundles = new Map<number, Mod[]>();
 
-  constructor({ dpid, ports, hasBundles = true }: SwitchModelOptions) {
+  constructor({ dpid, ports, hasBundles = true, isOpenVswitch = true }: SwitchModelOptions) {
     this.dpid = dpid;
+    this.#isOpenVswitch = isOpenVswitch;
     this.hasBundles = hasBundles;
     for (const no of ports) this.addPort(no);
     this.tables.onRemoved = ({ flow, reason }) => {
@@ -92,7 +96,7 @@ export class SwitchModel {
   addPort(no: number, up = true): PortFields {
     const port: PortFields = {
       portNo: no,
-      hwAddr: MAC_BASE + (Number(dpidValue(this.dpid) & 0xffffn) << 16) + (no & 0xffff),
+      hwAddr: MAC_BASE + Number(dpidValue(this.dpid) & 0xff_ffffn) * 0x1_0000 + (no & 0xffff),
       name: no === Port.local ? 'sim0' : `sim0-${no}`,
       config: 0,
       state: up ? PortState.live : PortState.linkDown,
@@ -245,8 +249,8 @@ export class SwitchModel {
           {
             ...head,
             mp: 'desc',
-            manufacturer: 'Nicira, Inc.',
-            hardware: 'Open vSwitch',
+            manufacturer: this.#isOpenVswitch ? 'Nicira, Inc.' : 'Netloom',
+            hardware: this.#isOpenVswitch ? 'Open vSwitch' : 'virtual switch',
             software: 'netloom simulate',
             serialNumber: 'None',
             datapath: 'None',
@@ -359,15 +363,22 @@ const flowRemoved = (flow: FlowMod, reason: number): Message => ({
   match: flow.match,
 });
 
-/** A whole frame shown to the controller by a rule. */
-export const packetIn = (frame: Uint8Array, at: { inPort: number; tableId: number; cookie: bigint }): Message => ({
+/** Where a frame came in, and which flow shows it to the controller. */
+export interface PacketInFacts {
+  readonly inPort: number;
+  readonly tableId: number;
+  readonly cookie: bigint;
+  /** OFPR_* */
+  readonly reason: number;
+}
+
+/** A whole frame shown to the controller by a flow. */
+export const packetIn = (frame: Uint8Array, { inPort, ...by }: PacketInFacts): Message => ({
   ...reply(0),
   type: 'packetIn',
   bufferId: noBuffer,
   totalLen: frame.length,
-  reason: 1,
-  tableId: at.tableId,
-  cookie: at.cookie,
-  match: [{ field: 'inPort', value: at.inPort }],
+  ...by,
+  match: [{ field: 'inPort', value: inPort }],
   data: frame,
 });

@@ -100,8 +100,8 @@ export class VirtualNetwork {
       this.failures.set(what, (this.failures.get(what) ?? 0) + 1);
       return undefined;
     }
-    for (const { dpid, port, tableId, cookie, frame } of result.packetIns) {
-      this.switches.get(dpid)?.packetIn(port, frame, { tableId, cookie });
+    for (const { dpid, port: inPort, frame, tableId, cookie, reason } of result.packetIns) {
+      this.switches.get(dpid)?.packetIn(frame, { inPort, tableId, cookie, reason });
     }
     for (const delivery of result.deliveries) this.#options.onDelivery?.(delivery);
     return result;

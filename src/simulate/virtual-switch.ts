@@ -12,7 +12,7 @@ import {
   WireError,
   writeEchoReply,
 } from '../ofproto/index.ts';
-import { packetIn, type SwitchModel } from './switch-model.ts';
+import { type PacketInFacts, packetIn, type SwitchModel } from './switch-model.ts';
 
 /** Where virtual switches connect. */
 export interface ControllerTarget {
@@ -56,9 +56,13 @@ export interface VirtualSwitchOptions {
   readonly counters: SimulationCounters;
   /** Pause before it connects again, milliseconds; 0: it does not. */
   readonly reconnectMs?: number;
-  /** The controller has asked what a handshake asks, and has been answered. */
+  /** The controller has asked for the features, and has been answered. */
   readonly onUp?: (sw: VirtualSwitch) => void;
   readonly onDown?: (sw: VirtualSwitch, reason: string) => void;
+  /** Sees each whole message, `bytes[at…end)`, before it is decoded; true when that is all it needs. For load generators. */
+  readonly intercept?: (bytes: Buffer, at: number, end: number) => boolean;
+  /** A chunk of the connection has been worked through. */
+  readonly onChunk?: () => void;
 }
 
 /** A switch model behind a connection to a controller; connects again when it breaks, with its tables kept. */
@@ -148,10 +152,10 @@ export class VirtualSwitch {
     });
   }
 
-  /** Shows the controller a frame, as a flow with this cookie would. */
-  packetIn(inPort: number, frame: Uint8Array, by: { readonly tableId: number; readonly cookie: bigint }): void {
+  /** Shows the controller a frame. */
+  packetIn(frame: Uint8Array, facts: PacketInFacts): void {
     this.#options.counters.packetIns++;
-    this.send(packetIn(frame, { inPort, ...by }));
+    this.send(packetIn(frame, facts));
   }
 
   /** A port goes up or down, and the controller is told. */
@@ -169,6 +173,7 @@ export class VirtualSwitch {
     if (socket !== this.#socket) return;
     try {
       this.#framer.push(chunk, (bytes, at, end) => this.#message(bytes, at, end));
+      this.#options.onChunk?.();
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.#options.counters.notUnderstood++;
@@ -177,8 +182,9 @@ export class VirtualSwitch {
   }
 
   #message(bytes: Buffer, at: number, end: number): void {
-    const { counters } = this.#options;
+    const { counters, intercept } = this.#options;
     counters.received++;
+    if (intercept?.(bytes, at, end)) return;
     if (bytes[at + 1] === MessageType.echoRequest) {
       const reply = Buffer.alloc(end - at);
       writeEchoReply(reply, 0, bytes, at, end);
@@ -208,7 +214,7 @@ export class VirtualSwitch {
       if (reply.type === 'error') counters.errors++;
       this.send(reply);
     }
-    if (!this.#up && message.type === 'multipartRequest') {
+    if (!this.#up && message.type === 'featuresRequest') {
       this.#up = true;
       this.#options.onUp?.(this);
     }

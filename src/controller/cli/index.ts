@@ -1,3 +1,4 @@
+export * from './bench.ts';
 export * from './program.ts';
 export * from './simulate.ts';
 export * from './wire.ts';

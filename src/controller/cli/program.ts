@@ -21,6 +21,18 @@ export interface SimulateOptions {
   readonly json: boolean;
 }
 
+/** What `bench` was asked for, as text that is checked already. */
+export interface BenchOptions {
+  readonly connect: string;
+  readonly against: string | undefined;
+  readonly switches: number;
+  readonly window: number;
+  readonly rate: number | undefined;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly json: boolean;
+}
+
 /** The work behind each command; handed in by `main.ts`, so that this file knows words only. Each resolves to an exit code. */
 export interface Commands {
   serve(options: { readonly file: string | undefined; readonly flags: FlagValues }): Promise<number>;
@@ -30,6 +42,7 @@ export interface Commands {
     readonly json: boolean;
   }): Promise<number>;
   simulate(options: SimulateOptions): Promise<number>;
+  bench(options: BenchOptions): Promise<number>;
   wireDecode(options: {
     readonly files: readonly string[];
     readonly protocol: string;
@@ -62,15 +75,19 @@ const withSettings = (command: Command): Command =>
     .option('--default-network', 'put every unclaimed edge port into one flat learned network')
     .option('--log-level <level>', 'least level that is written');
 
-/** An option that takes a whole number within bounds. */
-const number = (flags: string, description: string, fallback: number, least: number, most: number): Option =>
-  new Option(flags, `${description} (${least}…${most})`).default(fallback).argParser((text) => {
+const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < least || value > most) {
       throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted.`);
     }
     return value;
-  });
+  };
+
+/** An option that takes a whole number within bounds. */
+const number = (flags: string, description: string, fallback: number, least: number, most: number): Option =>
+  new Option(flags, `${description} (${least}…${most})`).default(fallback).argParser(wholeNumber(least, most));
 
 /** Runs the command line; `argv` without the program's own words. Resolves to the exit code and prints usage errors. */
 export async function runCli(argv: readonly string[], commands: Commands): Promise<number> {
@@ -135,6 +152,38 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
         hosts,
         seconds: options['seconds'] as number,
         upSeconds: options['upWithin'] as number,
+        json: options['json'] === true,
+      });
+    });
+
+  program
+    .command('bench')
+    .description(
+      'packet-ins for a controller that forwards for unknown hosts, and how fast it answers; against another, the ratio',
+    )
+    .option('--connect <host:port>', 'the controller', '127.0.0.1:6653')
+    .option('--against <host:port>', 'another controller, measured in turns with the first')
+    .addOption(number('--switches <n>', 'how many', 16, 1, 4_096))
+    .addOption(number('--window <n>', 'unanswered packet-ins of each', 64, 1, 16_384))
+    .addOption(
+      new Option('--rate <n>', 'packet-ins a second in all, instead of a window').argParser(wholeNumber(1, 1_000_000)),
+    )
+    .addOption(number('--seconds <n>', 'of a round', 2, 1, 3_600))
+    .addOption(number('--rounds <n>', 'of each controller', 3, 1, 1_000))
+    .option('--json', 'as JSON', false)
+    .addHelpText(
+      'after',
+      '\nAn answer is a packet-out. Exit code 1 when answers were lost or a controller did not answer.',
+    )
+    .action(async (options: Record<string, unknown>) => {
+      code = await commands.bench({
+        connect: String(options['connect']),
+        against: options['against'] as string | undefined,
+        switches: options['switches'] as number,
+        window: options['window'] as number,
+        rate: options['rate'] as number | undefined,
+        seconds: options['seconds'] as number,
+        rounds: options['rounds'] as number,
         json: options['json'] === true,
       });
     });

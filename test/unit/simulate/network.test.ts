@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { simulate } from '../../../src/controller/cli/index.ts';
+import { bench, simulate } from '../../../src/controller/cli/index.ts';
 import { systemClock } from '../../../src/controller/kernel/index.ts';
 import { type Message, version13 } from '../../../src/ofproto/index.ts';
 import { SwitchModel, topologies, wiring } from '../../../src/simulate/index.ts';
@@ -57,6 +57,42 @@ describe('netloom simulate', () => {
 
   it('names an address that is none', async () => {
     await expect(run('nowhere')).rejects.toThrow('--connect: "nowhere" is not HOST:PORT');
+  });
+});
+
+describe('netloom bench', () => {
+  const load = { against: undefined, switches: 2, window: 8, rate: undefined, seconds: 1, rounds: 1, json: true };
+  const measure = async (more: object) => {
+    let text = '';
+    const output = {
+      out: (chunk: string) => {
+        text += chunk;
+      },
+      progress: () => {},
+    };
+    const code = await bench({ ...load, connect: '', ...more }, systemClock, output);
+    return { code, text };
+  };
+  const start = async (): Promise<string> => {
+    lab = await Lab.start({ defaultNetwork: 'true', 'discovery.holdMs': '100' });
+    return `${lab.target.host}:${lab.target.port}`;
+  };
+
+  it('counts what a controller answers, and puts two of them side by side', async () => {
+    const connect = await start();
+    const { code, text } = await measure({ connect, against: connect });
+    const { measured, ratios } = JSON.parse(text);
+    expect(code).toBe(0);
+    expect(measured).toHaveLength(2);
+    expect(measured[0].perSecond).toBeGreaterThan(0);
+    expect(measured[0].p50Ms).toBeLessThanOrEqual(measured[0].p99Ms);
+    expect(ratios.perSecond).toBeCloseTo(measured[0].perSecond / measured[1].perSecond);
+  });
+
+  it('sends at a rate whatever is answered, and says what was lost', async () => {
+    const { code, text } = await measure({ connect: await start(), rate: 500, json: false });
+    expect(text).toMatch(/answers\/s .* 0 lost\n$/);
+    expect(code).toBe(0);
   });
 });
 
