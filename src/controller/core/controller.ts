@@ -5,7 +5,14 @@ import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
 import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
 import { type DesiredChange, type ObjectService, openObjectService, type Port, restPath } from '../model/index.ts';
-import { createHttpServer, EventLog, type HttpServer, observedApi, publishChanges } from '../northbound/index.ts';
+import {
+  createHttpServer,
+  EventLog,
+  type HttpServer,
+  observedApi,
+  publishChanges,
+  type ReadinessCheck,
+} from '../northbound/index.ts';
 import { declareObservedMetrics, Observed, type ObservedChange } from '../observed/index.ts';
 import { CompileEngine, countFlows, isOurs, RuleBook } from '../rules/index.ts';
 import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
@@ -228,7 +235,7 @@ export class Controller {
       events: this.#events,
       telemetry: this.#options.telemetry,
       readiness: () => [
-        { name: 'store', ok: true },
+        storeReadiness(this.#store),
         { name: 'rules', ok: this.#compiled },
         { name: 'openflow', ok: this.#listening },
       ],
@@ -337,6 +344,10 @@ export class Controller {
     if (network) return restPath('network', { tenant: network.tenant, id: network.id });
     return index === 0xff_ffff ? 'default' : undefined;
   }
+}
+
+function storeReadiness({ problem }: Store): ReadinessCheck {
+  return problem ? { name: 'store', ok: false, reason: problem.message } : { name: 'store', ok: true };
 }
 
 const tenantOf = (path: string): string | undefined => /^\/v1\/tenants\/([^/]+)/.exec(path)?.[1];
