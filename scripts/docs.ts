@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
@@ -44,6 +44,29 @@ for (const [path, make] of Object.entries(documents)) {
   if (check) continue;
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, wanted);
+}
+/** Links of the documents that lead to files that are not there. */
+function deadLinks(): string[] {
+  const root = join(import.meta.dirname, '..');
+  const files = ['.', 'docs', 'docs/decisions', 'examples/blocklist'].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(folder, name)),
+  );
+  return files.flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!\w+:|#)([^)#]+)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !existsSync(join(root, dirname(file), link)))
+      .map((link) => `${file}: ${link}`),
+  );
+}
+
+if (check) {
+  const dead = deadLinks();
+  if (dead.length > 0) {
+    console.error(`links to nothing: ${dead.join(', ')}`);
+    process.exit(1);
+  }
 }
 if (check && stale.length > 0) {
   console.error(`stale: ${stale.join(', ')}; run: npm run docs`);

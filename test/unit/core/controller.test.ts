@@ -339,6 +339,52 @@ describe('a switch whose statistics are nonsense (FC-01)', () => {
   });
 });
 
+describe('hosts that say who they are (FC-16)', () => {
+  const probe = 'ffffffffffff02000000000108060001080006040001020000000001000000000000000000000a000005';
+  const announcement = 'ffffffffffff020000000001080600010800060400010200000000010a0000050000000000000a000005';
+  const other = announcement.replaceAll('020000000001', '020000000002');
+
+  it('a probe binds nothing, an announcement does, a second claim is a conflict, other networks do not care', async () => {
+    lab = await Lab.start({ defaultNetwork: 'true', 'discovery.holdMs': '50' });
+    const network = await lab.network({ switches: 1, ports: 4 });
+    await lab.tenant('acme', { unknownUnicast: 'flood' });
+    await lab.ok('PUT', '/v1/tenants/acme/ports/a?wait=ready', {
+      network: 'lan',
+      mac: 'learned',
+      binding: { switch: dpid(1), port: 4 },
+    });
+    await lab.until(`/v1/switches/${dpid(1)}/ports`, ({ items }) =>
+      items.every(({ role }: { role: string }) => role === 'edge'),
+    );
+    const say = (port: number, hex: string) => network.inject({ dpid: dpid(1), port }, Buffer.from(hex, 'hex'));
+    const hosts = async (mac: string, fits: (found: { addresses: string[] }[]) => boolean) =>
+      lab.until('/v1/hosts', ({ items }) => fits(items.filter((host: { mac: string }) => host.mac === mac)));
+    await lab.poll(
+      async () => say(1, probe)?.packetIns.length,
+      (count) => count === 1,
+      'a port that learns',
+    );
+    await hosts('02:00:00:00:00:01', ([host]) => host?.addresses.length === 0);
+    say(1, announcement);
+    await hosts('02:00:00:00:00:01', ([host]) => host?.addresses[0] === '10.0.0.5');
+    say(2, other);
+    await lab.poll(
+      () => lab.sum('netloom_host_conflicts_total'),
+      (count) => count === 1,
+      'conflicts',
+    );
+    await hosts('02:00:00:00:00:02', ([host]) => host?.addresses.length === 0);
+    await hosts('02:00:00:00:00:01', ([host]) => host?.addresses[0] === '10.0.0.5');
+    say(4, announcement);
+    await hosts(
+      '02:00:00:00:00:01',
+      (found) => found.length === 2 && found.every(({ addresses }) => addresses[0] === '10.0.0.5'),
+    );
+    expect(await lab.sum('netloom_host_conflicts_total')).toBe(1);
+    expect(network.failures.size).toBe(0);
+  });
+});
+
 describe('starting', () => {
   it('fails with the address when a port is taken, and leaves nothing open', async () => {
     lab = await Lab.start();
