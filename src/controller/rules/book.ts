@@ -77,6 +77,7 @@ export class RuleBook implements CompileTarget {
   readonly #scopes = new Map<string, number>();
   readonly #switches = new Map<Dpid, SwitchWorker>();
   readonly #unflushed = new Set<SwitchWorker>();
+  readonly #gate = { closed: false, later: (worker: SwitchWorker) => void this.#unflushed.add(worker) };
   readonly #waiters = new Set<Waiter>();
   /** Owners that wait for a switch to lead. */
   readonly #held = new Map<Dpid, Set<OwnerState>>();
@@ -139,10 +140,20 @@ export class RuleBook implements CompileTarget {
     return this.#revision;
   }
 
+  /**
+   * Changes follow that belong together, though other things may happen in between: a rule may refer to a group that another owner
+   * states later. Nothing is sent before `flush`.
+   */
+  begin(): void {
+    this.#gate.closed = true;
+  }
+
   /** Sends what differs, one bundle for each switch that is connected and idle; the others follow by themselves. */
   flush(): void {
-    for (const worker of this.#unflushed) worker.flush();
+    this.#gate.closed = false;
+    const workers = [...this.#unflushed];
     this.#unflushed.clear();
+    for (const worker of workers) worker.flush();
   }
 
   /** What these placements would change, switch by switch, without doing it. Switches without a change are left out. */
@@ -302,6 +313,7 @@ export class RuleBook implements CompileTarget {
         reconcileMs: this.#options.reconcileMs ?? 60_000,
         retryMs: this.#options.retryMs ?? [1_000, 60_000],
         random: this.#options.random ?? Math.random,
+        gate: this.#gate,
         listener: listener ?? {},
       });
       this.#switches.set(dpid, worker);
@@ -359,7 +371,7 @@ export class RuleBook implements CompileTarget {
     // All that the same answer of the lead lets go leaves together.
     this.#flushing ??= Promise.resolve().then(() => {
       this.#flushing = undefined;
-      this.flush();
+      if (!this.#gate.closed) this.flush();
     });
   }
 

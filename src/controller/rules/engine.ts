@@ -5,6 +5,8 @@ import type { Compiler, Owner, Placement } from './types.ts';
 
 /** Where compiled rules go; the rule book. */
 export interface CompileTarget {
+  /** A round of changes begins that belong together: nothing is sent before `flush`. */
+  begin(): void;
   /** What the owner wants from now on, replacing what it wanted before. */
   set(owner: Owner, placement: Placement, revision: number): void;
   /** The owner wants nothing any more. */
@@ -13,7 +15,7 @@ export interface CompileTarget {
   compileFailed(owner: Owner, revision: number, error: unknown): void;
   /** All changes up to this revision have been compiled. */
   compiledThrough(revision: number): void;
-  /** Sends what differs. */
+  /** The round is over: sends what differs. */
   flush(): void;
   /** What these placements would change, without doing it. */
   plan(changes: readonly PlacementChange[]): readonly SwitchDelta[];
@@ -193,6 +195,7 @@ export class CompileEngine<State, Change> {
       this.#round = this.#compiling.values();
       this.#dirty = new Map();
       this.#roundRevision = this.#revision;
+      target.begin();
     }
     for (;;) {
       const { value, done } = this.#round.next();

@@ -22,6 +22,8 @@ export interface WorkerOptions {
   readonly reconcileMs: number;
   readonly retryMs: readonly [first: number, longest: number];
   readonly random: () => number;
+  /** While it is closed, changes are being put together: a worker that has something to send is called later. */
+  readonly gate: { readonly closed: boolean; later(worker: SwitchWorker): void };
 }
 
 /** What a comparison found wrong. */
@@ -97,6 +99,11 @@ export class SwitchWorker {
   flush(): void {
     const channel = this.#channel;
     if (!channel || !this.#ready || this.#batch || !this.ledger.waiting) return;
+    const { gate } = this.#options;
+    if (gate.closed) {
+      gate.later(this);
+      return;
+    }
     const batch = this.ledger.take();
     if (batch.ops.length === 0) {
       this.ledger.settle(batch, new Map());

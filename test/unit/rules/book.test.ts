@@ -134,6 +134,27 @@ describe('the rule book', () => {
       expect(await held(switches[0], book)).toEqual(['switch network=1,eth_dst=00:00:00:00:00:01 → output:1']);
     });
 
+    it('sends no half of a round of changes, whatever happens in between', async () => {
+      const { book, switches } = await pair();
+      const [busy] = switches;
+      busy.held = true;
+      book.set(owner(1), new Map([[one, [unicast(1, 1)]]]));
+      book.set(owner(2), ledBy(two, [unicast(2, 1)], [unicast(2, 2)]));
+      book.flush();
+      book.begin();
+      // Refers to a group that another owner states in the same round, after the switch has answered something else.
+      book.set(owner(3), new Map([[one, [toGroupRule(7, GroupId.hop(2))]]]));
+      busy.held = false;
+      busy.release();
+      await turns();
+      expect(busy.changes).toEqual(['flow add 5']);
+      book.set(owner(4), new Map([[one, [hop(2, 3)]]]));
+      book.flush();
+      await book.whenConfirmed(owner(3).key);
+      await book.whenConfirmed(owner(2).key);
+      expect(busy.changes.slice(1)).toEqual(['group add 0x10000002', 'flow add 5', 'flow add 5']);
+    });
+
     it('forgets what waits when the owner wants something else, or nothing', async () => {
       const { book, switches } = await pair();
       switches[1].held = true;
