@@ -75,6 +75,16 @@ export class PrivateOvs {
     return this.#run('ovs-appctl', ['-t', join(this.#dir, 'vs.ctl'), ...args]);
   }
 
+  /** `ovs-appctl` to the database server. */
+  dbctl(...args: readonly string[]): string {
+    return this.#run('ovs-appctl', ['-t', join(this.#dir, 'db.ctl'), ...args]);
+  }
+
+  /** Path of the database's socket. */
+  get database(): string {
+    return join(this.#dir, 'db.sock');
+  }
+
   /** Writes a file that lives as long as the switch; returns its path. */
   file(name: string, content: string): string {
     const path = join(this.#dir, name);
