@@ -1,10 +1,20 @@
 #!/usr/bin/env node
 import './heap.ts';
 import { readFileSync } from 'node:fs';
-import { bench, type Commands, ExitCode, runCli, simulate, wireDecode } from './controller/cli/index.ts';
+import {
+  bench,
+  type Commands,
+  ExitCode,
+  openflowProtocol,
+  runCli,
+  simulate,
+  wireDecode,
+} from './controller/cli/index.ts';
 import { loadConfig } from './controller/config/index.ts';
 import { ConfigError, systemClock } from './controller/kernel/index.ts';
 import { createLogger, createTelemetry } from './controller/telemetry/index.ts';
+import { lispProtocol } from './overlay-gw/lisp/index.ts';
+import { ovsdbProtocol } from './overlay-gw/ovsdb/index.ts';
 import { startNetloom } from './serve.ts';
 
 /** Wiring only: configuration → parts → start → orderly stop. */
@@ -71,11 +81,15 @@ try {
     },
     bench: (options) => bench(options, systemClock, terminal),
     wireDecode: (options) =>
-      wireDecode(options, {
-        stdin: process.stdin,
-        out: (text) => void process.stdout.write(text),
-        err: (text) => void process.stderr.write(text),
-      }),
+      wireDecode(
+        options,
+        {
+          stdin: process.stdin,
+          out: (text) => void process.stdout.write(text),
+          err: (text) => void process.stderr.write(text),
+        },
+        [openflowProtocol, lispProtocol, ovsdbProtocol],
+      ),
   });
 } catch (error) {
   // One line for what the user can mend; the trace only for what is ours.

@@ -119,7 +119,7 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
   wire
     .command('decode')
     .description('decode messages; a file holds one or several, "-" reads one hex string a line')
-    .option('--protocol <name>', 'openflow', 'openflow')
+    .option('--protocol <name>', 'openflow, lisp (the payload of one datagram a file), or ovsdb (JSON-RPC)', 'openflow')
     .option('--jsonl', 'one JSON object a file', false)
     .argument('<files...>', 'binary files, or -')
     .action(async (files: string[], options: { protocol: string; jsonl: boolean }) => {

@@ -8,3 +8,4 @@ export { defaultRpcLimits, type RpcLimits } from './rpc.ts';
 export type { Needs, Schema } from './schema.ts';
 export type { Operation, Outcome, Where, WritableRow } from './transaction.ts';
 export type { Atom, NamedUuid, Row, Value, Writable } from './values.ts';
+export { ovsdbProtocol } from './wire.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { JsonStream, OvsdbError } from '../../../src/overlay-gw/ovsdb/index.ts';
+import { JsonStream, OvsdbError, ovsdbProtocol } from '../../../src/overlay-gw/ovsdb/index.ts';
 import { checkSchema, readSchema } from '../../../src/overlay-gw/ovsdb/schema.ts';
 import {
   applyDifference,
@@ -85,6 +85,20 @@ describe('a stream of JSON documents', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('netloom wire decode --protocol ovsdb', () => {
+  const decode = (text: string) => ovsdbProtocol.decode(Buffer.from(text), () => false);
+
+  it('shows documents, the rest that is missing, and what is none', () => {
+    expect(decode('{"id":1} {"a":"ü"}')).toMatchObject({
+      messages: ['{"id":1}', '{"a":"ü"}'],
+      needMore: false,
+      fatal: false,
+    });
+    expect(decode('{"id":1}{"a"')).toMatchObject({ messages: ['{"id":1}'], bytes: 8, needMore: true });
+    expect(decode('hello')).toMatchObject({ messages: [], fatal: true, problems: [{ code: 'NL_OVSDB' }] });
   });
 });
 
