@@ -5,5 +5,6 @@ export { runSimulation, type SimulationOptions, type SimulationSummary } from '.
 export * from './switch-model.ts';
 export * from './tables.ts';
 export * from './topology.ts';
+export * from './trouble.ts';
 export * from './virtual-network.ts';
 export * from './virtual-switch.ts';

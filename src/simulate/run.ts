@@ -1,8 +1,9 @@
 import type { Clock } from '../controller/kernel/index.ts';
 import { encodePacket } from '../ofproto/index.ts';
 import type { Topology } from './topology.ts';
+import { startTrouble, type Trouble } from './trouble.ts';
 import { VirtualNetwork } from './virtual-network.ts';
-import type { ControllerTarget, SimulationCounters } from './virtual-switch.ts';
+import type { ControllerTarget, SimulationCounters, VirtualSwitch } from './virtual-switch.ts';
 
 /** What `netloom simulate` is asked for. */
 export interface SimulationOptions {
@@ -14,9 +15,11 @@ export interface SimulationOptions {
   readonly dpidBase: bigint;
   /** Hosts of each switch; each announces itself by ARP twice a second once all switches are up. At most as many as ports. */
   readonly hosts: number;
+  /** Trouble to make while they stay. */
+  readonly trouble: Trouble;
   /** How long the switches stay after all are up. */
   readonly seconds: number;
-  /** Time in which all switches have to be up. */
+  /** Time in which all switches have to be up, at first and again once the trouble is over. */
   readonly upSeconds: number;
   /** Called about once a second. */
   readonly onProgress?: (up: number, switches: number) => void;
@@ -28,6 +31,10 @@ export interface SimulationSummary extends SimulationCounters {
   readonly up: number;
   /** From the first connection until the last switch was up; absent when not all were. */
   readonly upMs?: number;
+  /** Connections cut on purpose; each is one of the disconnects. */
+  readonly cuts: number;
+  /** Ports and cables taken down and up again. */
+  readonly flaps: number;
   /** Flows that the switches hold at the end. */
   readonly flows: number;
   readonly groups: number;
@@ -45,33 +52,37 @@ export async function runSimulation(
   const { switches, seconds, upSeconds } = options;
   const begun = clock.monotonic();
   let upMs: number | undefined;
-  let up = 0;
+  const up = new Set<VirtualSwitch>();
   let isUp = (): void => {};
-  const allUp = new Promise<void>((resolve) => {
-    isUp = resolve;
-  });
+  const allUp = (): Promise<void> =>
+    new Promise((resolve) => {
+      isUp = resolve;
+      if (up.size === switches) resolve();
+    });
   // The clock's timers keep no process alive, and between two attempts to connect nothing else does.
   const alive = setInterval(() => {}, 60_000);
   const network = new VirtualNetwork({
     ...options,
     clock,
-    onUp: () => {
-      if (++up < switches || upMs !== undefined) return;
-      upMs = clock.monotonic() - begun;
+    onUp: (sw) => {
+      if (up.add(sw).size < switches) return;
+      upMs ??= clock.monotonic() - begun;
       isUp();
     },
-    onDown: () => {
-      up = [...network.switches.values()].filter((sw) => sw.up).length;
-    },
+    onDown: (sw) => up.delete(sw),
   });
-  const progress = clock.every(1_000, () => options.onProgress?.(up, switches));
+  const progress = clock.every(1_000, () => options.onProgress?.(up.size, switches));
   network.start();
-  await within(allUp, upSeconds, clock, signal);
+  await within(allUp(), upSeconds, clock, signal);
+  let made = { cuts: 0, flaps: 0 };
   if (upMs !== undefined && !signal.aborted) {
     // Again and again, as hosts do: a port carries hosts only once the controller has seen that no switch is behind it.
     const talk = clock.every(500, () => announce(network, options.hosts));
+    const trouble = startTrouble(network, options.trouble, clock);
     await within(new Promise(() => {}), seconds, clock, signal);
     talk();
+    made = trouble.end();
+    await within(allUp(), upSeconds, clock, signal);
   }
   progress();
   const tables = [...network.switches.values()].map(({ model }) => model.tables);
@@ -79,9 +90,10 @@ export async function runSimulation(
     tables.reduce((total, each) => total + sizeOf(each), 0);
   const summary: SimulationSummary = {
     switches,
-    up: [...network.switches.values()].filter((sw) => sw.up).length,
+    up: up.size,
     ...(upMs === undefined ? {} : { upMs: Math.round(upMs) }),
     ...network.counters,
+    ...made,
     flows: sum(({ flows }) => flows.size),
     groups: sum(({ groups }) => groups.size),
     meters: sum(({ meters }) => meters.size),

@@ -18,6 +18,7 @@ import {
   Role,
   version13,
 } from '../ofproto/index.ts';
+import { defaultAsync, groupFeatures, meterFeatures, TABLES, tableFeatures } from './capabilities.ts';
 import { type FlowMod, type Mod, type Refusal, SwitchTables, usesGroup, usesMeter } from './tables.ts';
 
 /** A port as the switch describes it. */
@@ -46,6 +47,7 @@ const refusal = {
   badExperimenter: { type: 1, code: 3 },
   isSlave: { type: 1, code: 10 },
   staleRole: { type: 11, code: 0 },
+  fixedTables: { type: 13, code: 5 },
 } as const satisfies Record<string, Refusal>;
 /** Errors of bundles are experimenter errors of the ONF (EXT-230). */
 const bundle = { badId: 2301, exists: 2302, messageFailed: 2313 } as const;
@@ -78,6 +80,7 @@ export class SwitchModel {
   onNotice: (message: Message) => void = () => {};
   readonly #isOpenVswitch: boolean;
   #config = { flags: 0, missSendLen: 128 };
+  #async = defaultAsync;
   #role: number = Role.equal;
   #generation: bigint | undefined;
   readonly #bundles = new Map<number, Mod[]>();
@@ -111,9 +114,10 @@ export class SwitchModel {
     return port;
   }
 
-  /** What a new connection forgets: its role, its bundles. The tables stay. */
+  /** What a new connection forgets: its role, what it wants to hear, its bundles. The tables stay. */
   disconnected(): void {
     this.#role = Role.equal;
+    this.#async = defaultAsync;
     this.#bundles.clear();
   }
 
@@ -128,7 +132,7 @@ export class SwitchModel {
             type: 'featuresReply',
             datapathId: dpidValue(this.dpid),
             nBuffers: 0,
-            nTables: 254,
+            nTables: TABLES,
             auxiliaryId: 0,
             capabilities: Capability.flowStats | Capability.tableStats | Capability.portStats | Capability.groupStats,
             reserved: 0,
@@ -159,10 +163,18 @@ export class SwitchModel {
         return this.#multipart(message as MessageOf<'multipartRequest'>);
       case 'experimenter':
         return this.#experimenter(message);
+      case 'getAsyncRequest':
+        return [{ ...head, type: 'getAsyncReply', ...this.#async }];
+      case 'setAsync': {
+        const { type: _, version, xid, ...wanted } = message;
+        this.#async = wanted;
+        return [];
+      }
+      case 'queueGetConfigRequest':
+        return [{ ...head, type: 'queueGetConfigReply', port: message.port, queues: [] }];
       case 'hello':
       case 'echoReply':
       case 'error':
-      case 'setAsync':
       case 'portMod':
       case 'tableMod':
         return [];
@@ -267,7 +279,7 @@ export class SwitchModel {
       case 'table': {
         const active = new Map<number, number>();
         for (const { tableId } of tables.flows.values()) active.set(tableId, (active.get(tableId) ?? 0) + 1);
-        const list = Array.from({ length: 254 }, (_, tableId) => ({
+        const list = Array.from({ length: TABLES }, (_, tableId) => ({
           tableId,
           activeCount: active.get(tableId) ?? 0,
           lookupCount: 0n,
@@ -311,6 +323,15 @@ export class SwitchModel {
           bands: bands.map(() => counts),
         }));
         return pieces(meters, (part, flags) => ({ ...head, flags, mp: 'meter', meters: part }));
+      }
+      case 'groupFeatures':
+        return [{ ...head, mp: 'groupFeatures', ...groupFeatures }];
+      case 'meterFeatures':
+        return [{ ...head, mp: 'meterFeatures', ...meterFeatures }];
+      case 'tableFeatures': {
+        if (message.tables.length > 0) return [failure(message, refusal.fixedTables)];
+        const list = Array.from({ length: TABLES }, (_, tableId) => tableFeatures(tableId));
+        return pieces(list, (part, flags) => ({ ...head, flags, mp: 'tableFeatures', tables: part }));
       }
       default:
         return [failure(message, refusal.badMultipart)];

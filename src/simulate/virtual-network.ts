@@ -79,6 +79,12 @@ export class VirtualNetwork {
     return this.#carry(() => this.#plane.inject(at, frame));
   }
 
+  /** Takes a port for hosts down or up; its switch tells the controller. */
+  setPort(at: SimPoint, up: boolean): void {
+    this.#plane.setLink(at, up);
+    this.switches.get(at.dpid)?.setPort(at.port, up);
+  }
+
   /** Takes a cable down or up at both its ends; the switches tell the controller. */
   setCable([a, b]: readonly [SimPoint, SimPoint], up: boolean): void {
     this.#plane.setLink(a, up);

@@ -36,6 +36,10 @@ export interface SimulationCounters {
   notUnderstood: number;
   packetIns: number;
   packetOuts: number;
+  /** Changes that arrived, in bundles or not, refused or not. */
+  flowMods: number;
+  groupMods: number;
+  meterMods: number;
 }
 
 export const newCounters = (): SimulationCounters => ({
@@ -47,6 +51,9 @@ export const newCounters = (): SimulationCounters => ({
   notUnderstood: 0,
   packetIns: 0,
   packetOuts: 0,
+  flowMods: 0,
+  groupMods: 0,
+  meterMods: 0,
 });
 
 export interface VirtualSwitchOptions {
@@ -82,6 +89,7 @@ export class VirtualSwitch {
     this.#options = options;
     this.model = options.model;
     this.model.onNotice = (message) => this.send(message);
+    this.model.onMod = ({ type }) => options.counters[`${type}s`]++;
   }
 
   get up(): boolean {
@@ -123,7 +131,7 @@ export class VirtualSwitch {
 
   /** Breaks the connection, as a cut cable does when both ends notice; connects again as configured. */
   disconnect(): void {
-    this.#socket?.destroy();
+    this.#socket?.destroy(new Error('cut'));
   }
 
   /** Stops or starts reading, as a switch that hangs. */

@@ -16,6 +16,8 @@ export interface SimulateOptions {
   readonly topology: string;
   readonly dpidBase: bigint;
   readonly hosts: number;
+  readonly cutsPerSecond: number;
+  readonly flapsPerSecond: number;
   readonly seconds: number;
   readonly upSeconds: number;
   readonly json: boolean;
@@ -134,11 +136,16 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
     .addOption(number('--ports <n>', 'ports for hosts of each', 4, 0, 4_096))
     .addOption(new Option('--topology <name>', 'their cables').choices(topologies).default('none'))
     .addOption(number('--hosts <n>', 'hosts of each, which announce themselves by ARP', 0, 0, 4_096))
+    .addOption(number('--cuts <n>', 'connections to break a second, one switch after the other', 0, 0, 1_000))
+    .addOption(number('--flaps <n>', 'cables, else ports for hosts, to take down and up a second', 0, 0, 1_000))
     .addOption(number('--seconds <n>', 'how long they stay once all are up', 10, 0, 31_536_000))
     .addOption(number('--up-within <n>', 'seconds in which all have to be up', 60, 1, 86_400))
     .option('--dpid-base <hex>', 'datapath id of the first', '1')
     .option('--json', 'the summary as JSON', false)
-    .addHelpText('after', '\nExit code 0 when all switches were up in time and stayed, 1 otherwise.')
+    .addHelpText(
+      'after',
+      '\nExit code 0 when all switches were up in time and no connection broke that was not cut on purpose, 1 otherwise.',
+    )
     .action(async (options: Record<string, unknown>) => {
       const hosts = Math.min(options['hosts'] as number, options['ports'] as number);
       const base = String(options['dpidBase']);
@@ -150,6 +157,8 @@ export async function runCli(argv: readonly string[], commands: Commands): Promi
         topology: String(options['topology']),
         dpidBase: BigInt(`0x${base.replace(/^0x/i, '')}`),
         hosts,
+        cutsPerSecond: options['cuts'] as number,
+        flapsPerSecond: options['flaps'] as number,
         seconds: options['seconds'] as number,
         upSeconds: options['upWithin'] as number,
         json: options['json'] === true,

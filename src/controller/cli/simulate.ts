@@ -17,18 +17,20 @@ export async function simulate(
   { out, progress }: SimulateOutput,
 ): Promise<number> {
   const target = endpoint('--connect', options.connect);
+  const { cutsPerSecond, flapsPerSecond } = options;
   const summary = await runSimulation(
     {
       ...options,
       target,
       topology: options.topology as Topology,
+      trouble: { cutsPerSecond, flapsPerSecond },
       onProgress: (up, switches) => progress(`${up} of ${switches} switches up`),
     },
     clock,
     signal,
   );
   out(options.json ? `${JSON.stringify(summary)}\n` : table(summary));
-  return summary.up === summary.switches && summary.disconnects === 0 ? ExitCode.ok : ExitCode.failed;
+  return summary.up === summary.switches && summary.disconnects === summary.cuts ? ExitCode.ok : ExitCode.failed;
 }
 
 function table(summary: SimulationSummary): string {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { bench, simulate } from '../../../src/controller/cli/index.ts';
 import { systemClock } from '../../../src/controller/kernel/index.ts';
-import { type Message, version13 } from '../../../src/ofproto/index.ts';
+import { encodeMessage, type Message, version13 } from '../../../src/ofproto/index.ts';
 import { SwitchModel, topologies, wiring } from '../../../src/simulate/index.ts';
 import { Lab } from '../../kit/controller.ts';
 
@@ -17,6 +17,8 @@ const options = {
   topology: 'leaf-spine',
   dpidBase: 0x100n,
   hosts: 2,
+  cutsPerSecond: 0,
+  flapsPerSecond: 0,
   seconds: 2,
   upSeconds: 10,
   json: true,
@@ -46,6 +48,20 @@ describe('netloom simulate', () => {
     expect(code).toBe(0);
     expect(summary).toMatchObject({ switches: 12, up: 12, connects: 12, errors: 0, notUnderstood: 0, failures: {} });
     expect(summary.flows).toBeGreaterThan(12);
+    expect(summary.flowMods).toBeGreaterThanOrEqual(summary.flows);
+  });
+
+  it('breaks connections and cables when told to; the controller comes back to what it had', async () => {
+    lab = await Lab.start({ defaultNetwork: 'true', 'discovery.intervalMs': '200', 'discovery.holdMs': '100' });
+    const { host, port } = lab.target;
+    const more = { switches: 6, topology: 'ring', cutsPerSecond: 2, flapsPerSecond: 2, upSeconds: 20 };
+    const { code, text } = await run(`${host}:${port}`, more);
+    const summary = JSON.parse(text);
+    expect(code).toBe(0);
+    expect(summary.cuts).toBeGreaterThan(0);
+    expect(summary.flaps).toBeGreaterThan(0);
+    expect(summary).toMatchObject({ switches: 6, up: 6, disconnects: summary.cuts, errors: 0, notUnderstood: 0 });
+    expect(summary.connects).toBe(6 + summary.cuts);
   });
 
   it('ends with 1 when nobody answers, and shows a table without --json', async () => {
@@ -126,6 +142,24 @@ describe('a simulated switch', () => {
     expect(ask(sw, group)).toMatchObject([{ errorType: 1, errorCode: 10 }]);
     sw.disconnected();
     expect(ask(sw, group)).toEqual([]);
+  });
+
+  it('says what it can do, and keeps what a connection wants to hear', () => {
+    const sw = model();
+    const part = (mp: string): object => ({ type: 'multipartRequest', mp, flags: 0 });
+    expect(ask(sw, part('groupFeatures'))).toMatchObject([{ mp: 'groupFeatures', types: 0xf }]);
+    expect(ask(sw, part('meterFeatures'))).toMatchObject([{ mp: 'meterFeatures', bandTypes: 2 }]);
+    const pieces = ask(sw, { ...part('tableFeatures'), tables: [] });
+    expect(
+      pieces.flatMap((piece) => ('tables' in piece ? piece.tables.map(({ tableId }) => tableId) : [])),
+    ).toHaveLength(254);
+    for (const piece of pieces) expect(encodeMessage(piece).length).toBeLessThan(0xffff);
+    const wanted = { packetInMaster: 1, packetInSlave: 0, portStatusMaster: 7, portStatusSlave: 0 };
+    const async = { ...wanted, flowRemovedMaster: 2, flowRemovedSlave: 0 };
+    expect(ask(sw, { type: 'setAsync', ...async })).toEqual([]);
+    expect(ask(sw, { type: 'getAsyncRequest' })).toMatchObject([{ type: 'getAsyncReply', ...async }]);
+    sw.disconnected();
+    expect(ask(sw, { type: 'getAsyncRequest' })).toMatchObject([{ packetInMaster: 3, portStatusSlave: 7 }]);
   });
 
   it('answers long lists in pieces', () => {
