@@ -101,6 +101,16 @@ export const errorCodes = {
     meaning:
       'The switch answered with an OpenFlow error; its type, code and rule are in the message and in the status.',
   },
+  NL_OVSDB: {
+    status: 502,
+    title: 'A database server failed',
+    meaning: 'A session with a switch database (OVSDB) ended, or refused an operation; why is in the message.',
+  },
+  NL_LISP: {
+    status: 400,
+    title: 'Not a LISP message',
+    meaning: 'The bytes are no LISP control message; structure, field and offset are in the message.',
+  },
   NL_OVERLOADED: {
     status: 503,
     title: 'The controller is overloaded',
