@@ -1,80 +1,22 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { Agent, request } from 'node:http';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { systemClock } from '../src/controller/kernel/index.ts';
-import { type LoadResult, runLoad, VirtualNetwork } from '../src/simulate/index.ts';
-import { freePort } from '../test/kit/netloom.ts';
+import { type LoadResult, VirtualNetwork } from '../src/simulate/index.ts';
+import { type Arrival, Generator, type Load, ownLoad } from './generator.ts';
+import { netloom, root, rssMib, type Target, testController } from './targets.ts';
 
 /**
- * `npm run bench [NAME…]`: the compiled controller in a process of its own, under load from this one; beside it, in alternated
- * rounds, `ovs-testcontroller` where it is installed. Prints ratios; docs/benchmarks.md holds a run.
+ * `npm run bench [NAME…]`: the compiled controller in a process of its own, under load; beside it, in alternated rounds,
+ * `ovs-testcontroller` where it is installed, or the least that a controller can do. The load is the generator in C where its
+ * source is found (../shared/bench), else the project's own switches. Prints ratios; docs/benchmarks.md holds a run.
  */
 
-const root = join(import.meta.dirname, '..');
 const ROUNDS = 3;
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 const count = (value: number): string => Math.round(value).toLocaleString('en');
 const times = (value: number): string => `${value.toPrecision(3)} ×`;
-
-interface Target {
-  readonly openflow: number;
-  readonly http: number;
-  readonly pid: number;
-  stop(): Promise<void>;
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
-}
-
-/** A controller with all apps, metrics on, log level info, and an empty store. */
-async function netloom(): Promise<Target> {
-  const data = mkdtempSync(join(tmpdir(), 'netloom-bench-'));
-  const [openflow, http] = [await freePort(), await freePort()];
-  const addresses = ['--openflow', `127.0.0.1:${openflow}`, '--http', `127.0.0.1:${http}`];
-  const child = spawn(
-    process.execPath,
-    [join(root, 'dist/main.js'), 'serve', '--data', data, ...addresses, '--default-network'],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  );
-  for await (const line of createInterface({ input: child.stdout })) if (line.includes('ready')) break;
-  child.stdout.resume();
-  return {
-    openflow,
-    http,
-    pid: child.pid!,
-    async stop() {
-      await ended(child);
-      rmSync(data, { recursive: true });
-    },
-  };
-}
-
-/** Debian's `openvswitch-testcontroller`; undefined when it is not installed. */
-async function testController(): Promise<Target | undefined> {
-  if (spawnSync('ovs-testcontroller', ['--version']).status !== 0) return undefined;
-  const openflow = await freePort();
-  const child = spawn('ovs-testcontroller', [`ptcp:${openflow}:127.0.0.1`], { stdio: 'ignore' });
-  for (let listening = false; !listening; ) {
-    const socket = connect(openflow, '127.0.0.1');
-    listening = await new Promise((resolve) =>
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false)),
-    );
-    socket.destroy();
-  }
-  return { openflow, http: 0, pid: child.pid!, stop: () => ended(child) };
-}
-
-const rssMib = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 
 const rows: string[][] = [];
 const row = (what: string, ours: string, peer: string, ratio: string): void => {
@@ -82,7 +24,11 @@ const row = (what: string, ours: string, peer: string, ratio: string): void => {
   console.log(`${what}: ${ours}${peer === '–' ? '' : `, ${peer}`}${ratio === '–' ? '' : `: ${ratio}`}`);
 };
 
-type Load = Omit<Parameters<typeof runLoad>[0], 'target' | 'seconds' | 'rounds'>;
+const built = Generator.build(root);
+const generator = typeof built === 'string' ? undefined : built;
+
+const loadOn = (target: Target, load: Load): Promise<LoadResult> =>
+  generator?.load(target, load) ?? ownLoad(target, load);
 
 /** The same load on both, in turns; `pick` says which figure counts. */
 async function sideBySide(what: string, load: Load, pick: (result: LoadResult) => number, unit: string): Promise<void> {
@@ -92,10 +38,7 @@ async function sideBySide(what: string, load: Load, pick: (result: LoadResult) =
     for (const [side, start] of [netloom, testController].entries()) {
       const target = await start();
       if (!target) continue;
-      const result = await runLoad(
-        { ...load, target: { host: '127.0.0.1', port: target.openflow }, seconds: 2, rounds: 2 },
-        systemClock,
-      );
+      const result = await loadOn(target, load);
       figures[side as 0 | 1].push(pick(result));
       if (side === 0) lost += result.lost;
       await target.stop();
@@ -110,32 +53,96 @@ async function sideBySide(what: string, load: Load, pick: (result: LoadResult) =
 }
 
 async function unbounded(): Promise<void> {
-  const target = await netloom();
-  const run = (window: number): Promise<LoadResult> =>
-    runLoad(
-      { target: { host: '127.0.0.1', port: target.openflow }, switches: 16, window, seconds: 2, rounds: 2 },
-      systemClock,
+  if (!generator) {
+    const target = await netloom();
+    const bounded = await ownLoad(target, { switches: 16, window: 64 });
+    const flooded = await ownLoad(target, { switches: 16, window: 16_384 });
+    const memory = `${rssMib(target.pid).toFixed(0)} MiB afterwards`;
+    row(
+      'answers/s, 16 switches, window 16,384',
+      `${count(flooded.perSecond)}/s, ${memory}`,
+      `window 64: ${count(bounded.perSecond)}/s`,
+      times(flooded.perSecond / bounded.perSecond),
     );
-  const bounded = await run(64);
-  const flooded = await run(16_384);
-  const memory = `${rssMib(target.pid).toFixed(0)} MiB afterwards`;
-  row(
-    'answers/s, 16 switches, window 16,384',
-    `${count(flooded.perSecond)}/s, ${memory}`,
-    `window 64: ${count(bounded.perSecond)}/s`,
-    times(flooded.perSecond / bounded.perSecond),
-  );
-  await target.stop();
+    await target.stop();
+    return;
+  }
+  const figures: [number[], number[]] = [[], []];
+  let peak = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [side, window] of [0, 64].entries()) {
+      const target = await netloom();
+      const result = await generator.load(target, { switches: 16, window });
+      figures[side as 0 | 1].push(result.perSecond);
+      if (window === 0) peak = Math.max(peak, result.peakMib);
+      await target.stop();
+    }
+  }
+  const [open, bounded] = figures.map(median) as [number, number];
+  const what = `${count(open)}/s, ${peak.toFixed(0)} MiB at most`;
+  row('answers/s, 16 switches, no window', what, `window 64: ${count(bounded)}/s`, times(open / bounded));
 }
 
+const SWITCHES = 2_000;
+
 async function connecting(): Promise<void> {
-  const figures: number[] = [];
+  if (!generator) {
+    const figures: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const target = await netloom();
+      figures.push(await bringUp(target, SWITCHES));
+      await target.stop();
+    }
+    row(`${count(SWITCHES)} new switches up`, `${(median(figures) / 1000).toFixed(2)} s`, '–', '–');
+    return;
+  }
+  const arrivals: Record<'fresh' | 'known' | 'echo', Arrival[]> = { fresh: [], known: [], echo: [] };
   for (let round = 0; round < ROUNDS; round++) {
     const target = await netloom();
-    figures.push(await bringUp(target, 2_000));
+    arrivals.fresh.push(await generator.connect(target, SWITCHES));
+    arrivals.known.push(await generator.connect(target, SWITCHES));
     await target.stop();
+    const echo = await generator.echo();
+    arrivals.echo.push(await generator.connect(echo, SWITCHES));
+    await echo.stop();
   }
-  row('2,000 new switches up', `${(median(figures) / 1000).toFixed(2)} s`, '–', '–');
+  const of = (list: readonly Arrival[], key: 'upSeconds' | 'usableSeconds'): number =>
+    median(list.map((each) => each[key]));
+  for (const [key, what] of [
+    ['upSeconds', 'all up'],
+    ['usableSeconds', 'the first packet of the last of them answered'],
+  ] as const) {
+    const least = of(arrivals.echo, key);
+    for (const [list, seen] of [
+      [arrivals.fresh, 'first time'],
+      [arrivals.known, 'seen before'],
+    ] as const) {
+      const missing = SWITCHES - Math.min(...list.map(({ up }) => up));
+      const name = `${count(SWITCHES)} switches connect, ${what}, ${seen}${missing > 0 ? ` (${missing} NOT UP)` : ''}`;
+      row(name, `${of(list, key).toFixed(2)} s`, `echo ${least.toFixed(2)} s`, times(of(list, key) / least));
+    }
+  }
+}
+
+async function churn(): Promise<void> {
+  if (!generator) {
+    console.log(`churn: skipped, ${built}`);
+    return;
+  }
+  const figures: [number[], number[]] = [[], []];
+  let open = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [side, start] of [netloom, () => generator.echo()].entries()) {
+      const target = await start();
+      const { p99Ms, halfOpen, halfOpenClosed } = await generator.churn(target);
+      figures[side as 0 | 1].push(p99Ms);
+      if (side === 0) open += halfOpen - halfOpenClosed;
+      await target.stop();
+    }
+  }
+  const [ours, least] = figures.map(median) as [number, number];
+  const what = `churn: p99 of steady switches${open > 0 ? ` (${open} HALF-OPEN LEFT)` : ''}`;
+  row(what, `${ours.toPrecision(2)} ms`, `echo ${least.toPrecision(2)} ms`, times(ours / least));
 }
 
 async function memory(): Promise<void> {
@@ -239,6 +246,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     ),
   unbounded,
   connecting,
+  churn,
   memory,
   rest,
   rules: async () => {
@@ -259,6 +267,7 @@ execFileSync(
     stdio: 'inherit',
   },
 );
+console.log(`load: ${generator ? 'generator in C' : `src/simulate, as ${built}`}`);
 console.log(`${cpus().length} cores (${cpus()[0]!.model}), Node.js ${process.version}`);
 for (const name of chosen.length > 0 ? chosen : Object.keys(benches)) await benches[name]!();
 if (rows.length > 1) {
