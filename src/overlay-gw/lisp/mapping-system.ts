@@ -1,0 +1,343 @@
+import type { Clock, Logger } from '../../controller/kernel/index.ts';
+import type { Address } from './address.ts';
+import { isAuthentic, signLisp } from './auth.ts';
+import { addressOf, type EidPrefix, eidPrefix, widthOf } from './eid.ts';
+import { encapsulate } from './encapsulate.ts';
+import { LispError } from './errors.ts';
+import { type Mapping, Mappings, mergedRecord } from './mappings.ts';
+import {
+  CONTROL_PORT,
+  decodeLisp,
+  type Encapsulated,
+  encodeLisp,
+  type LispMessage,
+  type MapNotify,
+  type MapRegister,
+  type MapReply,
+  type MapRequest,
+} from './message.ts';
+import { MapAction, type MappingRecord } from './records.ts';
+import { PrefixTrie } from './trie.ts';
+
+/** Where a datagram comes from or goes to. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A block of EIDs whose routers may register with us. */
+export interface LispSite {
+  readonly id: string;
+  readonly prefixes: readonly EidPrefix[];
+  /** Registrations of parts of the prefixes are taken. */
+  readonly acceptMoreSpecifics: boolean;
+  /** Any of them may sign. */
+  readonly keys: readonly string[];
+}
+
+/** What is counted. */
+export interface MappingCounters {
+  registers: number;
+  /** Refused without an answer: a signature of no key of the site. */
+  badSignatures: number;
+  /** Refused without an answer: EIDs of no site, or of several. */
+  notOfSite: number;
+  malformed: number;
+  requests: number;
+  replies: number;
+  negativeReplies: number;
+  forwarded: number;
+  notifies: number;
+  notifyRetries: number;
+}
+
+export interface MappingSystemOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Sends one datagram, from the address that was asked where there is one. */
+  readonly send: (bytes: Buffer, to: Endpoint, from: string | undefined) => void;
+}
+
+/** How long a registration lasts that says nothing else (RFC 9301 §8.2: it is repeated every minute, and three may be lost). */
+const LIFETIME_MS = 180_000;
+/** Minutes that a negative answer lasts: outside of all sites, and for a part of a site that nobody registered (RFC 9301 §8.2). */
+const NEGATIVE_TTL = { noSite: 15, site: 1 } as const;
+/** A Map-Notify is sent again until it is acknowledged, this many times at most, so far apart. */
+const NOTIFY = { retries: 3, everyMs: 1_000 } as const;
+const SECONDS = 0x8000_0000;
+
+interface Unacknowledged {
+  readonly bytes: Buffer;
+  readonly to: Endpoint;
+  readonly from: string | undefined;
+  left: number;
+  cancel: () => void;
+}
+
+/**
+ * Map-Server and Map-Resolver (RFC 9301 §8): takes datagrams in, gives datagrams out, and keeps the mappings between. What is wrong costs
+ * the datagram it is in; who signs with a wrong key hears nothing.
+ */
+export class MappingSystem {
+  readonly mappings: Mappings;
+  readonly counters: MappingCounters = {
+    registers: 0,
+    badSignatures: 0,
+    notOfSite: 0,
+    malformed: 0,
+    requests: 0,
+    replies: 0,
+    negativeReplies: 0,
+    forwarded: 0,
+    notifies: 0,
+    notifyRetries: 0,
+  };
+  readonly #options: MappingSystemOptions;
+  readonly #sites = new Map<string, PrefixTrie<LispSite>>();
+  /** Notifications by nonce and receiver. */
+  readonly #unacknowledged = new Map<string, Unacknowledged>();
+  readonly #stopSweep: () => void;
+
+  constructor(options: MappingSystemOptions) {
+    this.#options = options;
+    this.mappings = new Mappings(options.clock);
+    this.#stopSweep = options.clock.every(1_000, () => this.mappings.sweep());
+  }
+
+  /** Adds a site, or replaces the one of the same id. */
+  setSite(site: LispSite): void {
+    this.removeSite(site.id);
+    for (const { instanceId, family, bits, length } of site.prefixes) {
+      const key = `${instanceId}/${family}`;
+      const trie = this.#sites.get(key) ?? new PrefixTrie<LispSite>(widthOf[family]);
+      this.#sites.set(key, trie);
+      trie.set(bits, length, site);
+    }
+  }
+
+  /** Removes a site; what was registered runs out by itself. */
+  removeSite(id: string): void {
+    for (const trie of this.#sites.values()) {
+      const all = [...trie.within(new Uint32Array(Math.ceil(trie.width / 32)), 0)];
+      for (const { bits, length, value } of all) if (value.id === id) trie.delete(bits, length);
+    }
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.#stopSweep();
+    for (const { cancel } of this.#unacknowledged.values()) cancel();
+    this.#unacknowledged.clear();
+  }
+
+  /** One datagram; `to` is the address of ours that it was sent to. Never throws for what is in it. */
+  receive(bytes: Buffer, from: Endpoint, to?: string): void {
+    let message: LispMessage;
+    try {
+      message = decodeLisp(bytes);
+    } catch (error) {
+      if (!(error instanceof LispError)) throw error;
+      this.counters.malformed++;
+      this.#options.log.debug({ from: from.address, reason: error.message }, 'LISP datagram refused');
+      return;
+    }
+    switch (message.type) {
+      case 'mapRegister':
+        this.#register(bytes, message, from, to);
+        return;
+      case 'mapRequest':
+        this.#request(message, from, to);
+        return;
+      case 'encapsulated':
+        this.#encapsulated(message, to);
+        return;
+      case 'mapNotifyAck':
+        this.#acknowledged(bytes, message, from);
+        return;
+      default:
+        this.counters.malformed++;
+    }
+  }
+
+  // --- Map-Server
+
+  #register(bytes: Buffer, message: MapRegister, from: Endpoint, to: string | undefined): void {
+    this.counters.registers++;
+    const prefixes = message.records.map(({ eid, maskLength }) => eidPrefix(eid, maskLength));
+    const site = this.#siteOf(prefixes);
+    if (!site) {
+      this.counters.notOfSite++;
+      return;
+    }
+    const key = site.keys.find((each) => isAuthentic(bytes, message.auth, each));
+    if (key === undefined) {
+      this.counters.badSignatures++;
+      return;
+    }
+    const by = message.identity?.xtrId ?? from.address;
+    const now = this.#options.clock.monotonic();
+    message.records.forEach((record, i) => {
+      const prefix = prefixes[i]!;
+      if (record.ttl === 0) {
+        this.mappings.withdraw(prefix, by);
+        return;
+      }
+      const expiresAt = now + (message.useTtl ? ttlMs(record.ttl) : LIFETIME_MS);
+      this.mappings.register(prefix, { by, record, proxyReply: message.proxyReply, expiresAt }, message.merge);
+    });
+    if (message.wantNotify) this.#notify(message, key, from, to);
+  }
+
+  /** The one site that all of these belong to. */
+  #siteOf(prefixes: readonly (EidPrefix | undefined)[]): LispSite | undefined {
+    let found: LispSite | undefined;
+    for (const prefix of prefixes) {
+      const site = prefix && this.#siteFor(prefix);
+      if (!site || (found && site !== found)) return undefined;
+      found = site;
+    }
+    return found;
+  }
+
+  #siteFor({ instanceId, family, bits, length }: EidPrefix): LispSite | undefined {
+    for (const match of this.#sites.get(`${instanceId}/${family}`)?.matches(bits) ?? []) {
+      if (match.length > length) continue;
+      return match.length === length || match.value.acceptMoreSpecifics ? match.value : undefined;
+    }
+    return undefined;
+  }
+
+  /** Tells whoever registered what is registered now, merged with that of others. */
+  #notify(message: MapRegister, key: string, from: Endpoint, to: string | undefined): void {
+    const records = message.records.map((record): MappingRecord => {
+      const mapping = this.mappings.lookup(eidPrefix(record.eid, record.maskLength)!);
+      return mapping && message.merge ? { ...mergedRecord(mapping), eid: record.eid } : record;
+    });
+    const { nonce, identity, rtr } = message;
+    const notify: MapNotify = {
+      type: 'mapNotify',
+      rtr,
+      nonce,
+      reserved: 0,
+      auth: message.auth,
+      records,
+      ...(identity ? { identity } : {}),
+    };
+    const bytes = signLisp(notify, message.auth.keyId, key);
+    this.counters.notifies++;
+    this.#options.send(bytes, from, to);
+    this.#expectAck(`${nonce} ${from.address}`, { bytes, to: from, from: to, left: NOTIFY.retries, cancel: () => {} });
+  }
+
+  #expectAck(key: string, waiting: Unacknowledged): void {
+    this.#unacknowledged.get(key)?.cancel();
+    this.#unacknowledged.set(key, waiting);
+    waiting.cancel = this.#options.clock.after(NOTIFY.everyMs, () => {
+      if (waiting.left-- === 0) {
+        this.#unacknowledged.delete(key);
+        return;
+      }
+      this.counters.notifyRetries++;
+      this.#options.send(waiting.bytes, waiting.to, waiting.from);
+      this.#expectAck(key, waiting);
+    });
+  }
+
+  /** Only whoever knows the key may say that it has heard. */
+  #acknowledged(bytes: Buffer, message: MapNotify, from: Endpoint): void {
+    const key = `${message.nonce} ${from.address}`;
+    const waiting = this.#unacknowledged.get(key);
+    const site = waiting && this.#siteOf(message.records.map(({ eid, maskLength }) => eidPrefix(eid, maskLength)));
+    if (!waiting || !site?.keys.some((each) => isAuthentic(bytes, message.auth, each))) return;
+    waiting.cancel();
+    this.#unacknowledged.delete(key);
+  }
+
+  // --- Map-Resolver
+
+  #encapsulated(message: Encapsulated, to: string | undefined): void {
+    const { message: inner, source, sourcePort } = message;
+    if (inner.type !== 'mapRequest') {
+      this.counters.malformed++;
+      return;
+    }
+    // Answered as if it had come without its wrapping: to the port that the inner header names.
+    this.#request(inner, { address: source, port: sourcePort }, to);
+  }
+
+  #request(message: MapRequest, from: Endpoint, to: string | undefined): void {
+    this.counters.requests++;
+    const [asked] = message.records;
+    const eid = asked && eidPrefix(asked.eid, asked.maskLength);
+    const answerTo = replyAddress(message.itrRlocs, from.address);
+    if (!asked || !eid || answerTo === undefined) {
+      this.counters.malformed++;
+      return;
+    }
+    const mapping = this.mappings.lookup(eid);
+    if (mapping && !mapping.registrations.some(({ proxyReply }) => proxyReply)) {
+      if (this.#forward(message, mapping, from)) return;
+    }
+    const record = mapping ? mergedRecord(mapping) : this.#negative(eid);
+    const reply: MapReply = {
+      type: 'mapReply',
+      probe: message.probe,
+      echoNonce: false,
+      security: false,
+      nonce: message.nonce,
+      reserved: 0,
+      records: [record],
+    };
+    if (mapping) this.counters.replies++;
+    else this.counters.negativeReplies++;
+    this.#options.send(encodeLisp(reply), { address: answerTo, port: from.port }, to);
+  }
+
+  /** Hands the question to a router that registered the prefix. False when none of its locators can be reached. */
+  #forward(message: MapRequest, mapping: Mapping, from: Endpoint): boolean {
+    const locators = mergedRecord(mapping)
+      .locators.filter(({ priority, reachable }) => priority < 255 && reachable)
+      .sort((a, b) => a.priority - b.priority);
+    const target = locators.map(({ rloc }) => rloc).find((rloc) => rloc.afi === 'ipv4' || rloc.afi === 'ipv6');
+    if (!target || !('address' in target) || typeof target.address !== 'string') return false;
+    this.counters.forwarded++;
+    const inner = encodeLisp(message);
+    const eid = message.records[0]!.eid;
+    const bytes = encapsulate(inner, from, innerDestination(eid, target.address, from.address));
+    this.#options.send(bytes, { address: target.address, port: CONTROL_PORT }, undefined);
+    return true;
+  }
+
+  /** That nobody has registered the EID, for as large a prefix as that is true of. */
+  #negative(eid: EidPrefix): MappingRecord {
+    const sites = this.#sites.get(`${eid.instanceId}/${eid.family}`);
+    const inSite = sites !== undefined && !sites.matches(eid.bits).next().done;
+    const gap = this.mappings.gap(eid, inSite ? undefined : sites);
+    return {
+      ttl: inSite ? NEGATIVE_TTL.site : NEGATIVE_TTL.noSite,
+      maskLength: gap.length,
+      action: MapAction.nativelyForward,
+      authoritative: true,
+      reserved: 0,
+      reserved2: 0,
+      version: 0,
+      eid: addressOf(gap),
+      locators: [],
+    };
+  }
+}
+
+const ttlMs = (ttl: number): number => (ttl >= SECONDS ? (ttl - SECONDS) * 1_000 : ttl * 60_000);
+
+/** The ITR's address of the family in which it reached us, else its first that is an IP address. */
+function replyAddress(rlocs: readonly Address[], from: string): string | undefined {
+  const addresses = rlocs.flatMap((rloc) => (rloc.afi === 'ipv4' || rloc.afi === 'ipv6' ? [rloc.address] : []));
+  return addresses.find((address) => address.includes(':') === from.includes(':')) ?? addresses[0];
+}
+
+/** The inner header of a forwarded question goes to the EID, where that is of the same family as who asks. */
+function innerDestination(eid: Address, rloc: string, from: string): string {
+  const inner = eid.afi === 'lcaf' && eid.type === 'instanceId' ? eid.address : eid;
+  const address = inner.afi === 'ipv4' || inner.afi === 'ipv6' ? inner.address : rloc;
+  return address.includes(':') === from.includes(':') ? address : rloc;
+}

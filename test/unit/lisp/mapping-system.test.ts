@@ -1,0 +1,360 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../src/controller/kernel/index.ts';
+import { encapsulate } from '../../../src/overlay-gw/lisp/encapsulate.ts';
+import {
+  type Address,
+  decodeLisp,
+  type Endpoint,
+  eidPrefix,
+  eidText,
+  encodeLisp,
+  type LispMessage,
+  type LispSite,
+  type Locator,
+  type MappingRecord,
+  MappingSystem,
+  type MapRegister,
+  type MapReply,
+  type MapRequest,
+  signLisp,
+} from '../../../src/overlay-gw/lisp/index.ts';
+import { ManualClock } from '../../kit/manual-clock.ts';
+
+const KEY = 'password';
+const xtr: Endpoint = { address: '10.9.0.3', port: 4342 };
+const itr: Endpoint = { address: '10.9.0.7', port: 40_000 };
+const none: Address = { afi: 'none' };
+const ip = (address: string): Address => ({ afi: address.includes(':') ? 'ipv6' : 'ipv4', address });
+const within = (instanceId: number, address: Address): Address => ({
+  afi: 'lcaf',
+  type: 'instanceId',
+  reserved1: 0,
+  flags: 0,
+  reserved2: 32,
+  instanceId,
+  address,
+});
+const locator = (rloc: string, more: Partial<Locator> = {}): Locator => ({
+  priority: 1,
+  weight: 100,
+  multicastPriority: 255,
+  multicastWeight: 0,
+  reserved: 0,
+  local: true,
+  probed: false,
+  reachable: true,
+  rloc: ip(rloc),
+  ...more,
+});
+const record = (eid: Address, maskLength: number, more: Partial<MappingRecord> = {}): MappingRecord => ({
+  ttl: 1440,
+  maskLength,
+  action: 0,
+  authoritative: true,
+  reserved: 0,
+  reserved2: 0,
+  version: 0,
+  eid,
+  locators: [locator('192.0.2.1')],
+  ...more,
+});
+let nonces = 0;
+const nonce = (): string => (++nonces).toString(16).padStart(16, '0');
+
+function register(records: readonly MappingRecord[], more: Partial<MapRegister> = {}, key = KEY, keyId = 1): Buffer {
+  const message: MapRegister = {
+    type: 'mapRegister',
+    proxyReply: true,
+    security: false,
+    rtr: false,
+    useTtl: false,
+    merge: false,
+    wantNotify: true,
+    nonce: nonce(),
+    reserved: 0,
+    auth: { keyId, data: Buffer.alloc(0) },
+    records,
+    ...more,
+  };
+  return signLisp(message, keyId, key);
+}
+const request = (eid: Address, maskLength: number, more: Partial<MapRequest> = {}): MapRequest => ({
+  type: 'mapRequest',
+  authoritative: false,
+  mapDataPresent: false,
+  probe: false,
+  smr: false,
+  pitr: false,
+  smrInvoked: false,
+  nonce: nonce(),
+  reserved: 0,
+  source: none,
+  itrRlocs: [ip(itr.address)],
+  records: [{ reserved: 0, maskLength, eid }],
+  ...more,
+});
+
+interface Sent {
+  readonly message: LispMessage;
+  readonly bytes: Buffer;
+  readonly to: Endpoint;
+  readonly from: string | undefined;
+}
+let clock: ManualClock;
+let sent: Sent[];
+let system: MappingSystem;
+const site = (
+  id: string,
+  prefixes: readonly (readonly [Address, number])[],
+  more: Partial<LispSite> = {},
+): LispSite => ({
+  id,
+  prefixes: prefixes.map(([eid, length]) => eidPrefix(eid, length)!),
+  acceptMoreSpecifics: true,
+  keys: [KEY],
+  ...more,
+});
+
+beforeEach(() => {
+  clock = new ManualClock();
+  sent = [];
+  system = new MappingSystem({
+    clock,
+    log: silentLogger,
+    send: (bytes, to, from) => sent.push({ message: decodeLisp(bytes), bytes, to, from }),
+  });
+  system.setSite(
+    site('all', [
+      [ip('10.0.0.0'), 8],
+      [ip('2001:db8::'), 32],
+      [within(7, ip('10.0.0.0')), 8],
+    ]),
+  );
+});
+
+/** Asks in the plain way; answers the record of the reply. */
+function ask(eid: Address, length = 32): MappingRecord {
+  sent.length = 0;
+  system.receive(encodeLisp(request(eid, length)), itr, '203.0.113.1');
+  const reply = sent[0]!.message as MapReply;
+  expect(reply.type).toBe('mapReply');
+  return reply.records[0]!;
+}
+const answer = (eid: Address, length = 32): string => {
+  const found = ask(eid, length);
+  return `${eidText(eidPrefix(found.eid, found.maskLength)!)} ${found.locators.length === 0 ? `negative ${found.ttl}` : 'found'}`;
+};
+
+describe('registered prefixes (FC-20)', () => {
+  const fieldCase = Buffer.from(
+    '30000102010203040506070800010014a9a8e21a34cde643fdef8468814c8cdeb203ce12000005a001101000000000010a0100000164ff0000050001c000020b0000000101181000000000010a0102000164ff0000050001c000020c',
+    'hex',
+  );
+
+  it('are both stored, one Map-Notify lists both, and after the /24 has run out the /16 answers', () => {
+    system.receive(fieldCase, xtr);
+    expect(system.mappings.size).toBe(2);
+    expect(sent).toHaveLength(1);
+    expect(sent[0]).toMatchObject({ to: xtr, message: { type: 'mapNotify', nonce: '0102030405060708' } });
+    expect((sent[0]!.message as MapRegister).records.map(({ maskLength }) => maskLength)).toEqual([16, 24]);
+    // The message does not ask for a proxy reply: its routers would be asked.
+    const registered = decodeLisp(fieldCase) as MapRegister;
+    system.receive(signLisp({ ...registered, proxyReply: true, useTtl: true }, 1, KEY), xtr);
+    expect(answer(ip('10.1.2.3'))).toBe('[0]10.1.2.0/24 found');
+    clock.pass(61_000);
+    expect(answer(ip('10.1.2.3'))).toBe('[0]10.1.0.0/16 found');
+  });
+
+  it.each([
+    [[], '10.2.3.4', '0.0.0.0/0'],
+    [['10.1.0.0/16'], '10.2.3.4', '10.2.0.0/15'],
+    [['10.1.0.0/16', '10.3.0.0/16'], '10.2.3.4', '10.2.0.0/16'],
+    [['10.1.0.0/17', '10.1.128.0/18'], '10.1.255.255', '10.1.192.0/18'],
+    [['2001:db8:1::/48'], '2001:db8:2::1', '2001:db8:2::/47'],
+  ])('with %j a question for %s is answered negatively for %s', (registered, eid, gap) => {
+    system.receive(
+      register(registered.map((text) => record(ip(text.split('/')[0]!), Number(text.split('/')[1])))),
+      xtr,
+    );
+    expect(answer(ip(eid), eid.includes(':') ? 128 : 32)).toBe(`[0]${gap} negative 1`);
+  });
+
+  it('give negative answers that overlap nothing right after a registration or a removal', () => {
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    expect(answer(ip('10.2.3.4'))).toBe('[0]10.2.0.0/15 negative 1');
+    system.receive(register([record(ip('10.2.0.0'), 24)]), xtr);
+    expect(answer(ip('10.2.3.4'))).toBe('[0]10.2.2.0/23 negative 1');
+    system.receive(register([record(ip('10.2.0.0'), 24, { ttl: 0 })]), xtr);
+    expect(answer(ip('10.2.3.4'))).toBe('[0]10.2.0.0/15 negative 1');
+  });
+
+  it('outside of all sites last fifteen minutes and leave the sites out', () => {
+    expect(answer(ip('192.0.2.1'))).toBe('[0]128.0.0.0/1 negative 15');
+    expect(answer(ip('11.0.0.1'))).toBe('[0]11.0.0.0/8 negative 15');
+    expect(answer(within(9, ip('10.1.1.1')))).toBe('[9]0.0.0.0/0 negative 15');
+  });
+});
+
+describe('virtual networks', () => {
+  it('with the same EIDs are never mixed', () => {
+    system.receive(register([record(ip('10.1.0.0'), 16, { locators: [locator('192.0.2.1')] })]), xtr);
+    system.receive(register([record(within(7, ip('10.1.0.0')), 16, { locators: [locator('192.0.2.7')] })]), xtr);
+    expect(ask(ip('10.1.0.5')).locators[0]!.rloc).toEqual(ip('192.0.2.1'));
+    expect(ask(within(7, ip('10.1.0.5'))).locators[0]!.rloc).toEqual(ip('192.0.2.7'));
+    expect(answer(within(8, ip('10.1.0.5')))).toContain('negative');
+  });
+});
+
+describe('registrations', () => {
+  it.each([
+    ['signed with a wrong key', register([record(ip('10.1.0.0'), 16)], {}, 'wrong'), 'badSignatures'],
+    ['of EIDs of no site', register([record(ip('172.16.0.0'), 16)]), 'notOfSite'],
+    ['larger than the site', register([record(ip('0.0.0.0'), 4)]), 'notOfSite'],
+    ['that are nonsense', Buffer.from('30000101', 'hex'), 'malformed'],
+  ] as const)('%s are refused in silence, and counted', (_, bytes, counter) => {
+    system.receive(bytes, xtr);
+    expect(sent).toEqual([]);
+    expect(system.mappings.size).toBe(0);
+    expect(system.counters[counter]).toBe(1);
+  });
+
+  it('of parts of a site are taken only where the site allows that', () => {
+    system.setSite(site('all', [[ip('10.1.0.0'), 16]], { acceptMoreSpecifics: false }));
+    system.receive(register([record(ip('10.1.2.0'), 24)]), xtr);
+    expect(system.mappings.size).toBe(0);
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    expect(system.mappings.size).toBe(1);
+  });
+
+  it('across two sites are refused as a whole', () => {
+    system.setSite(site('other', [[ip('172.16.0.0'), 12]]));
+    system.receive(register([record(ip('10.1.0.0'), 16), record(ip('172.16.1.0'), 24)]), xtr);
+    expect([system.mappings.size, system.counters.notOfSite]).toEqual([0, 1]);
+  });
+
+  it('last three minutes, or as long as their records when they say so, and are renewed', () => {
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    system.receive(register([record(ip('10.2.0.0'), 16, { ttl: 5 })], { useTtl: true }), xtr);
+    clock.pass(170_000);
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    clock.pass(20_000);
+    expect(system.mappings.size).toBe(2);
+    clock.pass(111_000);
+    expect(answer(ip('10.2.0.1'))).toContain('negative');
+    expect(answer(ip('10.1.0.1'))).toContain('found');
+    clock.pass(60_000);
+    expect(system.mappings.size).toBe(0);
+  });
+
+  it('of several routers are merged when they ask for it, else the last one counts', () => {
+    const other: Endpoint = { address: '10.9.0.4', port: 4342 };
+    const from = (rloc: string) => [record(ip('10.1.0.0'), 16, { locators: [locator(rloc)] })];
+    const rlocs = (): unknown[] => ask(ip('10.1.0.1')).locators.map(({ rloc }) => 'address' in rloc && rloc.address);
+    system.receive(register(from('192.0.2.1'), { merge: true }), xtr);
+    system.receive(register(from('192.0.2.2'), { merge: true }), other);
+    // Whoever registers hears of all.
+    expect((sent.at(-1)!.message as MapRegister).records[0]!.locators).toHaveLength(2);
+    expect(rlocs()).toEqual(['192.0.2.1', '192.0.2.2']);
+    system.receive(register([record(ip('10.1.0.0'), 16, { ttl: 0 })], { merge: true }), other);
+    expect(rlocs()).toEqual(['192.0.2.1']);
+    system.receive(register(from('192.0.2.3')), other);
+    expect(rlocs()).toEqual(['192.0.2.3']);
+  });
+
+  it('are answered by a Map-Notify, signed alike, again until it is acknowledged', () => {
+    for (const [keyId, hash] of [
+      [1, 20],
+      [0x0502, 32],
+    ] as const) {
+      sent.length = 0;
+      system.receive(register([record(ip('10.1.0.0'), 16)], {}, KEY, keyId), xtr, '203.0.113.1');
+      const [first] = sent;
+      const notify = first!.message as MapRegister;
+      expect(first).toMatchObject({ to: xtr, from: '203.0.113.1' });
+      expect(notify.auth.keyId).toBe(keyId);
+      expect(notify.auth.data).toHaveLength(hash);
+      clock.pass(1_100);
+      expect(sent.map(({ bytes }) => bytes.equals(first!.bytes))).toEqual([true, true]);
+      const ack = { ...notify, type: 'mapNotifyAck' as const, rtr: false };
+      system.receive(signLisp(ack, keyId, 'wrong'), xtr);
+      clock.pass(1_000);
+      expect(sent).toHaveLength(3);
+      system.receive(signLisp(ack, keyId, KEY), xtr);
+      clock.pass(10_000);
+      expect(sent).toHaveLength(3);
+    }
+    sent.length = 0;
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    clock.pass(60_000);
+    expect(sent).toHaveLength(4);
+  });
+});
+
+describe('questions', () => {
+  beforeEach(() => {
+    system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
+    system.receive(
+      register(
+        [record(ip('10.2.0.0'), 16, { locators: [locator('192.0.2.9', { priority: 255 }), locator('192.0.2.5')] })],
+        { proxyReply: false },
+      ),
+      xtr,
+    );
+    sent.length = 0;
+  });
+
+  it('are answered to the locator of the asker in its family, from the address that was asked, with its nonce', () => {
+    const asked = request(ip('10.1.0.1'), 32, { itrRlocs: [ip('2001:db8::7'), ip('10.9.0.8')] });
+    system.receive(encodeLisp(asked), itr, '203.0.113.1');
+    expect(sent[0]).toMatchObject({
+      to: { address: '10.9.0.8', port: 40_000 },
+      from: '203.0.113.1',
+      message: { nonce: asked.nonce },
+    });
+  });
+
+  it.each(['10.9.0.7', '2001:db8::7'])(
+    'in an encapsulated message from %s are answered as if they came without it',
+    (address) => {
+      const asked = request(ip('10.1.0.1'), 32, { itrRlocs: [ip(address)] });
+      const bytes = encapsulate(
+        encodeLisp(asked),
+        { address, port: 41_000 },
+        address.includes(':') ? '2001:db8::1' : '10.1.0.1',
+      );
+      system.receive(bytes, { address: '10.9.0.99', port: 4342 });
+      expect(sent[0]).toMatchObject({
+        to: { address, port: 41_000 },
+        message: { type: 'mapReply', nonce: asked.nonce },
+      });
+    },
+  );
+
+  it('for a prefix whose router answers itself are handed on to it, as the asker sent them', () => {
+    const asked = request(ip('10.2.0.1'), 32);
+    system.receive(encodeLisp(asked), itr);
+    expect(sent[0]!.to).toEqual({ address: '192.0.2.5', port: 4342 });
+    expect(sent[0]!.message).toMatchObject({
+      type: 'encapsulated',
+      source: itr.address,
+      sourcePort: itr.port,
+      destination: '10.2.0.1',
+      destinationPort: 4342,
+      message: asked,
+    });
+    expect(system.counters.forwarded).toBe(1);
+  });
+
+  it('for a larger prefix than is registered are not answered with a part of it', () => {
+    expect(answer(ip('10.1.0.0'), 16)).toBe('[0]10.1.0.0/16 found');
+    expect(ask(ip('10.0.0.0'), 8).locators).toEqual([]);
+  });
+
+  it('without anybody to answer to are counted', () => {
+    system.receive(encodeLisp(request({ afi: 'name', name: 'x' }, 0)), itr);
+    system.receive(encodeLisp(request(ip('10.1.0.1'), 32, { itrRlocs: [none] })), itr);
+    system.receive(encodeLisp(request(ip('10.1.0.1'), 32, { records: [] })), itr);
+    expect(sent).toEqual([]);
+    expect(system.counters.malformed).toBe(3);
+  });
+});
