@@ -252,6 +252,9 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   rules: async () => {
     await import('./rules.ts');
   },
+  lisp: async () => {
+    await import('./lisp.ts');
+  },
 };
 
 const chosen = process.argv.slice(2);

@@ -5,12 +5,12 @@ import { maskBits, PrefixTrie, type Width } from '../../src/overlay-gw/lisp/trie
 /** The trie against a list that is searched from end to end. */
 
 interface Prefix {
-  readonly bits: Uint32Array;
+  readonly bits: readonly number[];
   readonly length: number;
 }
 
 /** Few different bits, so that prefixes meet. */
-const bits = (width: Width): fc.Arbitrary<Uint32Array> =>
+const bits = (width: Width): fc.Arbitrary<readonly number[]> =>
   fc
     .tuple(
       fc.constantFrom(0, 0x0a01_0000, 0x0a01_8000, 0x8000_0000, 0xffff_ffff),
@@ -18,7 +18,7 @@ const bits = (width: Width): fc.Arbitrary<Uint32Array> =>
       fc.constantFrom(0, 1, 0x8000_0000),
     )
     .map(([high, low, last]) => {
-      const words = new Uint32Array(Math.ceil(width / 32));
+      const words: number[] = new Array(Math.ceil(width / 32)).fill(0);
       words[0] = (high ^ low) >>> 0;
       if (words.length > 1) words[words.length - 1] = width === 48 ? (last & 0xffff_0000) >>> 0 : last;
       return words;
@@ -33,7 +33,7 @@ const prefix = (width: Width): fc.Arbitrary<Prefix> =>
       bits: maskBits(bits, length),
       length,
     }));
-const same = (a: Uint32Array, b: Uint32Array): boolean => a.every((word, i) => word === b[i]);
+const same = (a: readonly number[], b: readonly number[]): boolean => a.every((word, i) => word === b[i]);
 const contains = (outer: Prefix, inner: Prefix): boolean =>
   outer.length <= inner.length && same(maskBits(inner.bits, outer.length), outer.bits);
 const keyOf = ({ bits, length }: Prefix): string => `${[...bits].join('.')}/${length}`;

@@ -1,6 +1,6 @@
 import { formatIp, formatMac, parseIp, parseMac } from '../../controller/kernel/index.ts';
 import type { Address } from './address.ts';
-import { maskBits, type Width } from './trie.ts';
+import { type Bits, maskBits, type Width } from './trie.ts';
 
 /** Families of EIDs that can be looked up. */
 export type EidFamily = 'ipv4' | 'ipv6' | 'mac';
@@ -10,7 +10,7 @@ export interface EidPrefix {
   /** 0 when the EID names none. */
   readonly instanceId: number;
   readonly family: EidFamily;
-  readonly bits: Uint32Array;
+  readonly bits: Bits;
   readonly length: number;
 }
 
@@ -49,8 +49,8 @@ export const eidText = (prefix: EidPrefix): string => {
   return `[${prefix.instanceId}]${text}/${prefix.length}`;
 };
 
-function bitsOf(value: bigint, width: Width): Uint32Array {
-  const words = new Uint32Array(Math.ceil(width / 32));
+function bitsOf(value: bigint, width: Width): number[] {
+  const words: number[] = new Array(Math.ceil(width / 32)).fill(0);
   let rest = value << BigInt(32 * words.length - width);
   for (let i = words.length - 1; i >= 0; i--) {
     words[i] = Number(rest & 0xffff_ffffn);

@@ -118,7 +118,7 @@ export class MappingSystem {
   /** Removes a site; what was registered runs out by itself. */
   removeSite(id: string): void {
     for (const trie of this.#sites.values()) {
-      const all = [...trie.within(new Uint32Array(Math.ceil(trie.width / 32)), 0)];
+      const all = [...trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)];
       for (const { bits, length, value } of all) if (value.id === id) trie.delete(bits, length);
     }
   }

@@ -23,7 +23,7 @@ export interface Mapping {
 
 interface Entry {
   readonly prefix: EidPrefix;
-  readonly registrations: Map<string, Registration>;
+  registrations: readonly Registration[];
 }
 
 /** Told of each prefix whose mapping changed; `after` is undefined when it is gone. */
@@ -31,13 +31,17 @@ export type MappingListener = (prefix: EidPrefix, after: Mapping | undefined) =>
 
 /** Width of the slots by which registrations run out, ms. */
 const SLOT_MS = 1_000;
+/** Routers whose locators are remembered, so that equal ones are kept once. */
+const REMEMBERED = 10_000;
 
 /** Mappings by virtual network, EID family and prefix. What has run out is never answered, whenever it is taken away. */
 export class Mappings {
   readonly #clock: Clock;
   readonly #tries = new Map<string, PrefixTrie<Entry>>();
-  /** Entries that may have something that runs out in a slot. */
-  readonly #slots = new Map<number, Set<Entry>>();
+  /** Entries that may have something that runs out in a slot; once for each time that they were renewed. */
+  readonly #slots = new Map<number, Entry[]>();
+  /** Locators that somebody registered last: most of what one router registers has the same, which then are kept once. */
+  readonly #locators = new Map<string, readonly Locator[]>();
   readonly #listener: MappingListener;
   #swept: number;
   #size = 0;
@@ -58,26 +62,40 @@ export class Mappings {
     const trie = this.#trie(prefix.instanceId, prefix.family, true)!;
     let entry = trie.get(prefix.bits, prefix.length);
     if (!entry) {
-      entry = { prefix, registrations: new Map() };
+      entry = { prefix, registrations: [] };
       trie.set(prefix.bits, prefix.length, entry);
       this.#size++;
     }
-    const before = entry.registrations.get(registration.by);
-    const others = entry.registrations.size - (before ? 1 : 0);
-    if (!merge && others > 0) entry.registrations.clear();
-    entry.registrations.set(registration.by, registration);
+    const { by } = registration;
+    const before = entry.registrations.find((each) => each.by === by);
+    const others = merge ? entry.registrations.filter((each) => each !== before) : [];
+    const renewed =
+      before !== undefined &&
+      entry.registrations.length === others.length + 1 &&
+      sameRecord(before.record, registration.record);
+    const locators = this.#shared(by, registration.record.locators);
+    entry.registrations = [...others, { ...registration, record: { ...registration.record, locators } }];
     const slot = Math.ceil(registration.expiresAt / SLOT_MS);
-    const due = this.#slots.get(slot) ?? new Set();
-    this.#slots.set(slot, due.add(entry));
-    const renewed = before !== undefined && (merge || others === 0) && sameRecord(before.record, registration.record);
+    const due = this.#slots.get(slot);
+    if (due) due.push(entry);
+    else this.#slots.set(slot, [entry]);
     if (!renewed) this.#listener(prefix, this.#live(entry));
+  }
+
+  #shared(by: string, locators: readonly Locator[]): readonly Locator[] {
+    const last = this.#locators.get(by);
+    if (last && JSON.stringify(last) === JSON.stringify(locators)) return last;
+    if (this.#locators.size >= REMEMBERED) this.#locators.clear();
+    this.#locators.set(by, locators);
+    return locators;
   }
 
   /** Takes back what one xTR registered. False when it did not. */
   withdraw(prefix: EidPrefix, by: string): boolean {
     const trie = this.#trie(prefix.instanceId, prefix.family);
     const entry = trie?.get(prefix.bits, prefix.length);
-    if (!trie || !entry?.registrations.delete(by)) return false;
+    if (!trie || !entry?.registrations.some((each) => each.by === by)) return false;
+    entry.registrations = entry.registrations.filter((each) => each.by !== by);
     this.#settle(trie, entry);
     return true;
   }
@@ -118,12 +136,11 @@ export class Mappings {
   #expire(slot: number): void {
     const now = this.#clock.monotonic();
     for (const entry of this.#slots.get(slot) ?? []) {
-      let gone = false;
-      for (const [by, { expiresAt }] of entry.registrations) {
-        if (expiresAt <= now) gone = entry.registrations.delete(by) || gone;
-      }
+      const live = entry.registrations.filter(({ expiresAt }) => expiresAt > now);
+      if (live.length === entry.registrations.length) continue;
+      entry.registrations = live;
       const { instanceId, family } = entry.prefix;
-      if (gone) this.#settle(this.#trie(instanceId, family)!, entry);
+      this.#settle(this.#trie(instanceId, family)!, entry);
     }
     this.#slots.delete(slot);
   }
@@ -131,7 +148,7 @@ export class Mappings {
   /** Something of the entry is gone. */
   #settle(trie: PrefixTrie<Entry>, entry: Entry): void {
     const { prefix, registrations } = entry;
-    if (registrations.size === 0 && trie.get(prefix.bits, prefix.length) === entry) {
+    if (registrations.length === 0 && trie.get(prefix.bits, prefix.length) === entry) {
       trie.delete(prefix.bits, prefix.length);
       this.#size--;
       if (trie.size === 0) this.#tries.delete(`${prefix.instanceId}/${prefix.family}`);
@@ -141,7 +158,7 @@ export class Mappings {
 
   #live({ prefix, registrations }: Entry): Mapping | undefined {
     const now = this.#clock.monotonic();
-    const live = [...registrations.values()].filter(({ expiresAt }) => expiresAt > now);
+    const live = registrations.filter(({ expiresAt }) => expiresAt > now);
     return live.length === 0 ? undefined : { prefix, registrations: live };
   }
 

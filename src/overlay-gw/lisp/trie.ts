@@ -1,5 +1,5 @@
 /** A prefix: its bits from the top of the first word on, the rest zero. */
-export type Bits = Readonly<Uint32Array>;
+export type Bits = readonly number[];
 
 /** Width of the keys of a trie: IPv4, MAC, IPv6. */
 export type Width = 32 | 48 | 128;
@@ -10,13 +10,13 @@ const START = 8;
 /** The bit at a position, 0 or 1. */
 const bitAt = (bits: Bits, at: number): number => (bits[at >>> 5]! >>> (31 - (at & 31))) & 1;
 
-/** The first `length` bits. */
-export function maskBits(bits: Bits, length: number): Uint32Array {
-  const masked = new Uint32Array(bits.length);
-  const whole = length >>> 5;
-  masked.set(bits.subarray(0, whole));
-  if ((length & 31) !== 0) masked[whole] = bits[whole]! & (0xffff_ffff << (32 - (length & 31)));
-  return masked;
+/** The first `length` bits. A plain array: a typed one costs a hundred bytes more, a million times. */
+export function maskBits(bits: Bits, length: number): number[] {
+  return bits.map((word, i) => {
+    const kept = length - 32 * i;
+    if (kept >= 32) return word;
+    return kept <= 0 ? 0 : (word & (0xffff_ffff << (32 - kept))) >>> 0;
+  });
 }
 
 /** A stored prefix with its value. */
@@ -166,8 +166,8 @@ export class PrefixTrie<V> {
     return path;
   }
 
-  #bitsOf(at: number): Uint32Array {
-    return this.#bits.slice(at * this.#words, (at + 1) * this.#words);
+  #bitsOf(at: number): number[] {
+    return [...this.#bits.subarray(at * this.#words, (at + 1) * this.#words)];
   }
 
   /** How many leading bits a node has in common with these, `most` at most. */
