@@ -30,6 +30,7 @@ const sleepUntil = async (what: string, done: () => boolean): Promise<void> => {
 export class PrivateOvs {
   readonly #dir = mkdtempSync(join(tmpdir(), 'netloom-ovs-'));
   readonly #children: ChildProcess[] = [];
+  #vswitchd: ChildProcess | undefined;
 
   static async start(): Promise<PrivateOvs> {
     const ovs = new PrivateOvs();
@@ -38,15 +39,25 @@ export class PrivateOvs {
     ovs.#spawn('ovsdb-server', path('conf.db'), `--remote=punix:${path('db.sock')}`, `--unixctl=${path('db.ctl')}`);
     await sleepUntil('start of ovsdb-server', () => existsSync(path('db.sock')));
     ovs.vsctl('--no-wait', 'init');
-    ovs.#spawn(
-      'ovs-vswitchd',
-      `unix:${path('db.sock')}`,
-      '--enable-dummy=override',
-      '--disable-system',
-      `--unixctl=${path('vs.ctl')}`,
-    );
-    await sleepUntil('start of ovs-vswitchd', () => existsSync(path('vs.ctl')));
+    await ovs.startVswitchd();
     return ovs;
+  }
+
+  /** Starts the switch daemon (again). */
+  async startVswitchd(): Promise<void> {
+    const control = join(this.#dir, 'vs.ctl');
+    const options = ['--enable-dummy=override', '--disable-system', `--unixctl=${control}`];
+    this.#vswitchd = this.#spawn('ovs-vswitchd', `unix:${this.database}`, ...options);
+    await sleepUntil('start of ovs-vswitchd', () => existsSync(control));
+  }
+
+  /** Ends the switch daemon as a crash would. */
+  async killVswitchd(): Promise<void> {
+    const daemon = this.#vswitchd!;
+    const gone = new Promise((resolve) => daemon.once('exit', resolve));
+    daemon.kill('SIGKILL');
+    await gone;
+    rmSync(join(this.#dir, 'vs.ctl'), { force: true });
   }
 
   get #env(): NodeJS.ProcessEnv {
@@ -54,8 +65,10 @@ export class PrivateOvs {
     return { PATH, OVS_RUNDIR: this.#dir, OVS_LOGDIR: this.#dir, OVS_DBDIR: this.#dir };
   }
 
-  #spawn(command: string, ...args: readonly string[]): void {
-    this.#children.push(spawn(command, ['--no-chdir', ...args], { env: this.#env, stdio: 'ignore' }));
+  #spawn(command: string, ...args: readonly string[]): ChildProcess {
+    const child = spawn(command, ['--no-chdir', ...args], { env: this.#env, stdio: 'ignore' });
+    this.#children.push(child);
+    return child;
   }
 
   #run(command: string, args: readonly string[]): string {
@@ -68,6 +81,15 @@ export class PrivateOvs {
 
   ofctl(...args: readonly string[]): string {
     return this.#run('ovs-ofctl', ['-O', 'OpenFlow13', ...args]);
+  }
+
+  /** Flows of a bridge without what changes by itself, sorted. */
+  flows(bridge: string): string[] {
+    const lines = this.ofctl('dump-flows', bridge, '--no-stats').split('\n');
+    return lines
+      .filter((line) => line.includes('actions='))
+      .map((line) => line.trim())
+      .sort();
   }
 
   /** `ovs-appctl`, for traces. */
@@ -107,12 +129,12 @@ export class PrivateOvs {
   /** Lets the bridge dial a controller; without a target it hangs up. */
   setController(bridge: string, target?: string): void {
     if (target === undefined) this.vsctl('del-controller', bridge);
-    else this.vsctl('set-controller', bridge, target);
+    else this.vsctl('set-controller', bridge, target, '--', 'set', 'controller', bridge, 'max_backoff=1000');
   }
 
   async stop(): Promise<void> {
     for (const child of this.#children.reverse()) {
-      if (child.exitCode !== null) continue;
+      if (child.exitCode !== null || child.signalCode !== null) continue;
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill();
       await gone;

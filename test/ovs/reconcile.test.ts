@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Netloom } from '../kit/netloom.ts';
-import { Ovs } from '../kit/ovs.ts';
+import { PrivateOvs } from '../kit/private-ovs.ts';
 
 /** The rule book against a real Open vSwitch: what it holds is compared, put right, and otherwise left alone (FC-13, FC-14). */
 
 const DPIDS = ['00000000000a0001', '00000000000a0002'];
 const BRIDGES = ['nlra', 'nlrb'];
 let netloom: Netloom;
-let ovs: Ovs;
+let ovs: PrivateOvs;
 
 const ready = (port: string) =>
   netloom.until(`/v1/tenants/red/ports/${port}`, (body) => body.status.conditions[0].status === 'True');
@@ -15,16 +15,19 @@ const ready = (port: string) =>
 const snapshot = async () =>
   Promise.all(
     BRIDGES.map(async (bridge) => ({
-      flows: await ovs.flows(bridge),
-      groups: (await ovs.ofctl('dump-groups', bridge)).split('\n').slice(1).sort(),
-      meters: (await ovs.ofctl('dump-meters', bridge)).split('\n').slice(1).sort(),
+      flows: ovs.flows(bridge),
+      groups: ovs.ofctl('dump-groups', bridge).split('\n').slice(1).sort(),
+      meters: ovs.ofctl('dump-meters', bridge).split('\n').slice(1).sort(),
     })),
   );
 
 beforeAll(async () => {
   netloom = await Netloom.start();
-  ovs = await Ovs.start();
-  for (const [i, bridge] of BRIDGES.entries()) await ovs.addBridge(bridge, DPIDS[i]!, 3, netloom.openflow);
+  ovs = await PrivateOvs.start();
+  for (const [i, bridge] of BRIDGES.entries()) {
+    ovs.addBridge(bridge, DPIDS[i]!, 3);
+    ovs.setController(bridge, `tcp:${netloom.openflow}`);
+  }
   await netloom.ok('PUT', '/v1/tenants/red', { quota: { bandwidthKbps: 100_000 } });
   await netloom.ok('PUT', '/v1/tenants/red/networks/lan', { transport: 'fabric', subnets: ['10.0.0.0/24'] });
   for (const [i, bridge] of BRIDGES.entries()) {
@@ -34,7 +37,7 @@ beforeAll(async () => {
         network: 'lan',
         mac: `02:00:00:00:00:0${n}`,
         addresses: [`10.0.0.${n}`],
-        binding: { switch: DPIDS[i], port: `${bridge}-${port}` },
+        binding: { switch: DPIDS[i], port: `${bridge}p${port}` },
       });
     }
   }
@@ -49,13 +52,13 @@ describe('a switch that lost what it held', () => {
   it('gets back every flow, group and meter when it connects again, without a REST call', async () => {
     const before = await snapshot();
     expect(before[0]!.flows.length).toBeGreaterThan(10);
-    await ovs.vsctl('del-controller', 'nlra');
+    ovs.setController('nlra');
     await netloom.until(`/v1/switches/${DPIDS[0]}`, (body) => body.connected === false);
-    await ovs.ofctl('del-flows', 'nlra');
-    await ovs.ofctl('del-groups', 'nlra');
-    await ovs.ofctl('del-meters', 'nlra');
-    expect(await ovs.flows('nlra')).toEqual([]);
-    await ovs.vsctl('set-controller', 'nlra', `tcp:${netloom.openflow}`);
+    ovs.ofctl('del-flows', 'nlra');
+    ovs.ofctl('del-groups', 'nlra');
+    ovs.ofctl('del-meters', 'nlra');
+    expect(ovs.flows('nlra')).toEqual([]);
+    ovs.setController('nlra', `tcp:${netloom.openflow}`);
     await netloom.until(`/v1/switches/${DPIDS[0]}`, (body) => body.connected === true);
     await ready('p1');
     expect(await snapshot()).toEqual(before);
@@ -67,18 +70,18 @@ describe('a switch that lost what it held', () => {
     const before = await snapshot();
     const [flow] = before[0]!.flows.filter((text) => text.includes('table=1'));
     expect(flow).toBeDefined();
-    await ovs.ofctl('del-flows', 'nlra', 'table=1');
+    ovs.ofctl('del-flows', 'nlra', 'table=1');
     const diff = await netloom.ok('GET', `/v1/switches/${DPIDS[0]}/diff`);
     expect(diff.inSync).toBe(false);
     expect(diff.missing.length).toBeGreaterThan(0);
   }, 30_000);
 
   it('keeps flows of others, which are listed as foreign', async () => {
-    await ovs.ofctl('add-flow', 'nlrb', 'cookie=0x1234,table=7,priority=7,in_port=3,actions=drop');
+    ovs.ofctl('add-flow', 'nlrb', 'cookie=0x1234,table=7,priority=7,in_port=3,actions=drop');
     await netloom.stop();
     await netloom.start();
     await ready('p3');
-    expect((await ovs.flows('nlrb')).filter((text) => text.includes('cookie=0x1234'))).toHaveLength(1);
+    expect(ovs.flows('nlrb').filter((text) => text.includes('cookie=0x1234'))).toHaveLength(1);
     const diff = await netloom.ok('GET', `/v1/switches/${DPIDS[1]}/diff`);
     expect(diff.inSync).toBe(true);
     expect(diff.foreign).toHaveLength(1);
@@ -99,8 +102,8 @@ describe('a switch that lost what it held', () => {
 
 describe('a switch that refuses', () => {
   it('makes the object say so, with the name of the error, and heals when there is room again', async () => {
-    const used = (await ovs.flows('nlrb')).filter((text) => text.includes('table=1,')).length;
-    await ovs.vsctl(
+    const used = ovs.flows('nlrb').filter((text) => text.includes('table=1,')).length;
+    ovs.vsctl(
       ...[
         '--id=@t',
         'create',
@@ -118,7 +121,7 @@ describe('a switch that refuses', () => {
       network: 'lan',
       mac: '02:00:00:00:00:05',
       addresses: ['10.0.0.5'],
-      binding: { switch: DPIDS[1], port: 'nlrb-3' },
+      binding: { switch: DPIDS[1], port: 'nlrbp3' },
     });
     const body = await netloom.until(
       '/v1/tenants/red/ports/p5',
@@ -128,7 +131,7 @@ describe('a switch that refuses', () => {
     expect(body.status.conditions[0].message).toContain('TABLE_FULL');
     const others = await netloom.ok('GET', '/v1/tenants/red/ports/p3');
     expect(others.status.conditions[0].status).toBe('True');
-    await ovs.vsctl('clear', 'bridge', 'nlrb', 'flow_tables');
+    ovs.vsctl('clear', 'bridge', 'nlrb', 'flow_tables');
     await netloom.until('/v1/tenants/red/ports/p5', ({ status }) => status.conditions[0].status === 'True', 30_000);
   }, 60_000);
 });
