@@ -23,17 +23,29 @@ const sleepUntil = async (what: string, done: () => boolean): Promise<void> => {
   }
 };
 
+/** Why a private Open vSwitch with real devices cannot run here; undefined when it can. */
+export function whyNoRealDevices(): string | undefined {
+  return (
+    whyNoPrivateOvs() ?? (process.getuid?.() === 0 && existsSync('/dev/net/tun') ? undefined : 'no root or no tun')
+  );
+}
+
 /**
- * An Open vSwitch of our own with the dummy datapath: needs no root, touches nothing of the machine's, and is gone after
- * `stop`.
+ * An Open vSwitch of our own, gone after `stop`. With the dummy datapath it needs no root and touches nothing of the machine's, but
+ * tunnel ports are dummies as well; with real devices (userspace datapath, root) each bridge is a device of the machine by its name.
  */
 export class PrivateOvs {
   readonly #dir = mkdtempSync(join(tmpdir(), 'netloom-ovs-'));
   readonly #children: ChildProcess[] = [];
+  readonly #devices: 'dummy' | 'netdev';
   #vswitchd: ChildProcess | undefined;
 
-  static async start(): Promise<PrivateOvs> {
-    const ovs = new PrivateOvs();
+  private constructor(devices: 'dummy' | 'netdev') {
+    this.#devices = devices;
+  }
+
+  static async start(devices: 'dummy' | 'netdev' = 'dummy'): Promise<PrivateOvs> {
+    const ovs = new PrivateOvs(devices);
     const path = (name: string): string => join(ovs.#dir, name);
     execFileSync('ovsdb-tool', ['create', path('conf.db'), schema], { env: ovs.#env });
     ovs.#spawn('ovsdb-server', path('conf.db'), `--remote=punix:${path('db.sock')}`, `--unixctl=${path('db.ctl')}`);
@@ -46,7 +58,11 @@ export class PrivateOvs {
   /** Starts the switch daemon (again). */
   async startVswitchd(): Promise<void> {
     const control = join(this.#dir, 'vs.ctl');
-    const options = ['--enable-dummy=override', '--disable-system', `--unixctl=${control}`];
+    const options = [
+      ...(this.#devices === 'dummy' ? ['--enable-dummy=override'] : []),
+      '--disable-system',
+      `--unixctl=${control}`,
+    ];
     this.#vswitchd = this.#spawn('ovs-vswitchd', `unix:${this.database}`, ...options);
     await sleepUntil('start of ovs-vswitchd', () => existsSync(control));
   }
@@ -117,7 +133,7 @@ export class PrivateOvs {
   /** A bridge with ports 1…`ports`, in secure mode. */
   addBridge(name: string, dpid: string, ports: number): void {
     this.vsctl(
-      ...['add-br', name, '--', 'set', 'bridge', name, 'datapath_type=dummy', 'fail-mode=secure'],
+      ...['add-br', name, '--', 'set', 'bridge', name, `datapath_type=${this.#devices}`, 'fail-mode=secure'],
       ...['protocols=OpenFlow13', `other-config:datapath-id=${dpid}`],
       ...Array.from({ length: ports }, (_, i) => [
         ...['--', 'add-port', name, `${name}p${i + 1}`],

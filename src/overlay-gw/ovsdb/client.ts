@@ -4,6 +4,7 @@ import { OvsdbError } from './errors.ts';
 import { Replica, type RowChange } from './replica.ts';
 import { defaultRpcLimits, RpcConnection, type RpcLimits } from './rpc.ts';
 import { checkSchema, type Needs, readSchema, type Schema } from './schema.ts';
+import { checkShapes, type Shapes } from './shapes.ts';
 import { encodeOperation, type Operation, type Outcome, readOutcomes } from './transaction.ts';
 import type { Row } from './values.ts';
 
@@ -14,6 +15,8 @@ export interface OvsdbHandlers {
   changed(changes: readonly RowChange[]): void;
   /** The session ended, or did not come about; the copy stays as it was. */
   down(error: OvsdbError): void;
+  /** A lock that was asked for is ours now, or no longer: another took it, or the session ended. */
+  locked?(id: string, held: boolean): void;
 }
 
 export interface OvsdbClientOptions {
@@ -21,10 +24,18 @@ export interface OvsdbClientOptions {
   readonly database: string;
   /** Columns to keep a copy of, by table. All of them have to exist. */
   readonly needs: Needs;
+  /** What columns have to be, where a caller depends on it. */
+  readonly shapes?: Shapes;
   readonly handlers: OvsdbHandlers;
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits?: RpcLimits;
+}
+
+interface Lock {
+  held: boolean;
+  /** Counts what was said of it, to tell which word came later. */
+  told: number;
 }
 
 /** Attempts of an `update` that others keep changing under. */
@@ -50,6 +61,7 @@ export class OvsdbClient {
   #lastTransaction = NEVER;
   #waiting: (() => void)[] = [];
   #retryTransact = 0;
+  readonly #locks = new Map<string, Lock>();
 
   constructor(options: OvsdbClientOptions) {
     this.#options = options;
@@ -136,13 +148,64 @@ export class OvsdbClient {
     throw new OvsdbError('conflict', `given up after ${ATTEMPTS} attempts: others keep changing the same rows`);
   }
 
+  /**
+   * Wants a lock of the server (RFC 7047 §4.1.8), now and after each reconnection, until `unlock`. Resolves with whether it is held;
+   * if not yet, `locked` will tell. Use `{op: 'assert', lock}` to make a transaction depend on it. Without a session it is asked for
+   * when one is there.
+   */
+  async lock(id: string): Promise<boolean> {
+    if (!this.#locks.has(id)) this.#locks.set(id, { held: false, told: 0 });
+    if (this.#rpc && this.#ready) await this.#askLock(this.#rpc, 'lock', id);
+    return this.holds(id);
+  }
+
+  /** Takes a lock from whoever holds it (RFC 7047 §4.1.8, steal), and keeps wanting it. Rejects with OvsdbError without a session. */
+  async steal(id: string): Promise<void> {
+    if (!this.#rpc) throw new OvsdbError('closed', 'no session with the database server');
+    if (!this.#locks.has(id)) this.#locks.set(id, { held: false, told: 0 });
+    await this.#askLock(this.#rpc, 'steal', id);
+  }
+
+  /** Gives a lock back, or stops waiting for it. */
+  async unlock(id: string): Promise<void> {
+    if (!this.#locks.delete(id)) return;
+    if (this.#rpc && this.#ready) await this.#rpc.request('unlock', [id]);
+  }
+
+  /** The lock is ours, as far as we were told. */
+  holds(id: string): boolean {
+    return this.#locks.get(id)?.held ?? false;
+  }
+
+  async #askLock(rpc: RpcConnection, method: 'lock' | 'steal', id: string): Promise<void> {
+    const lock = this.#locks.get(id);
+    if (!lock) return;
+    const { told } = lock;
+    const answer = await rpc.request(method, [id]);
+    // A notification may be handled before the answer that it followed on the wire: the later word counts.
+    if (this.#rpc !== rpc || lock.told !== told || this.#locks.get(id) !== lock) return;
+    this.#lockIs(id, typeof answer === 'object' && answer !== null && (answer as { locked?: unknown }).locked === true);
+  }
+
+  #lockIs(id: string, held: boolean): void {
+    const lock = this.#locks.get(id);
+    if (!lock) return;
+    lock.told++;
+    if (lock.held === held) return;
+    lock.held = held;
+    this.#tell(() => this.#options.handlers.locked?.(id, held));
+  }
+
   async #begin(rpc: RpcConnection): Promise<void> {
-    const { database, needs } = this.#options;
+    const { database, needs, shapes } = this.#options;
     const schema = readSchema(await rpc.request('get_schema', [database]));
     checkSchema(schema, needs, database);
+    if (shapes) checkShapes(schema, shapes, database);
     if (this.#rpc !== rpc) return;
     this.#schema = schema;
     await this.#monitor(rpc, schema);
+    if (this.#rpc !== rpc) return;
+    await Promise.all([...this.#locks.keys()].map((id) => this.#askLock(rpc, 'lock', id)));
   }
 
   /** The best way of monitoring that the server has; each newer one tells less after a reconnection. */
@@ -181,11 +244,9 @@ export class OvsdbClient {
       if (this.#rpc !== rpc) return;
       fresh.apply(answer);
     }
-    const before = this.#replica;
-    if (!before) {
-      this.#replica = fresh;
-      this.#becomeReady(new Replica(schema, needs).replace(fresh));
-    } else this.#becomeReady(before.replace(fresh));
+    const before = this.#replica ?? new Replica(schema, needs);
+    this.#replica = fresh;
+    this.#becomeReady(before.differences(fresh));
   }
 
   #becomeReady(changes: readonly RowChange[]): void {
@@ -203,7 +264,9 @@ export class OvsdbClient {
       if (typeof a === 'string') this.#lastTransaction = a;
       this.#updated(b);
     } else if (method === 'update2' || method === 'update') this.#updated(a);
-    else if (method === 'monitor_canceled' || method === 'monitor_cancelled') {
+    else if ((method === 'locked' || method === 'stolen') && typeof params[0] === 'string') {
+      this.#lockIs(params[0], method === 'locked');
+    } else if (method === 'monitor_canceled' || method === 'monitor_cancelled') {
       throw new OvsdbError('closed', 'the database server ended the monitor: its database was changed or removed');
     } else this.#options.log.debug({ method }, 'notification of a database server that is not known');
   }
@@ -223,6 +286,7 @@ export class OvsdbClient {
     // A copy that could not be followed any more is no base for differences by transaction.
     if (error.reason === 'malformed') this.#lastTransaction = NEVER;
     this.#wake();
+    for (const id of this.#locks.keys()) this.#lockIs(id, false);
     this.#tell(() => this.#options.handlers.down(error));
   }
 

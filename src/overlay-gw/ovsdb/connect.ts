@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { type Clock, ConfigError, type Logger } from '../../controller/kernel/index.ts';
-import { OvsdbClient, type OvsdbClientOptions } from './client.ts';
+import { OvsdbClient, type OvsdbClientOptions, type OvsdbHandlers } from './client.ts';
 import { OvsdbError } from './errors.ts';
 
 /** Where a database server is: `tcp:HOST:PORT`, `ssl:HOST:PORT`, `unix:PATH`. */
@@ -71,6 +71,7 @@ export class OvsdbDialer {
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();
+    this.#cancel = undefined;
     this.#socket?.destroy();
     this.#options.client.close();
   }
@@ -145,6 +146,7 @@ export class OvsdbListener {
     const accept = (socket: Socket | TLSSocket): void => {
       // An error before somebody listens for it would end the process.
       socket.on('error', () => {});
+      socket.setNoDelay(true);
       options.accepted(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`);
     };
     this.#server = options.tls
@@ -181,27 +183,27 @@ export class OvsdbListener {
   }
 }
 
+/** Handlers that also tell a dialer how the session fares; `dialer` is asked when there is something to tell. */
+export const telling = (handlers: OvsdbHandlers, dialer: () => OvsdbDialer): Required<OvsdbHandlers> => ({
+  ready: (changes) => {
+    dialer().succeeded();
+    handlers.ready(changes);
+  },
+  changed: (changes) => handlers.changed(changes),
+  locked: (id, held) => handlers.locked?.(id, held),
+  down: (error) => {
+    // First, because a handler may throw.
+    dialer().lost();
+    handlers.down(error);
+  },
+});
+
 /** A client that is kept connected by dialling. */
 export function dialOvsdb(options: OvsdbClientOptions & Omit<DialerOptions, 'client'>): {
   readonly client: OvsdbClient;
   readonly dialer: OvsdbDialer;
 } {
-  const { handlers } = options;
-  const client: OvsdbClient = new OvsdbClient({
-    ...options,
-    handlers: {
-      ...handlers,
-      ready: (changes) => {
-        dialer.succeeded();
-        handlers.ready(changes);
-      },
-      changed: (changes) => handlers.changed(changes),
-      down: (error) => {
-        handlers.down(error);
-        dialer.lost();
-      },
-    },
-  });
+  const client = new OvsdbClient({ ...options, handlers: telling(options.handlers, () => dialer) });
   const dialer: OvsdbDialer = new OvsdbDialer({ ...options, client });
   return { client, dialer };
 }

@@ -10,6 +10,11 @@ export interface JsonLimits {
 
 export const defaultJsonLimits: JsonLimits = { bytes: 64 * 1024 * 1024, depth: 64 };
 
+/** A larger buffer is given back after the document that needed it. */
+const KEPT = 256 * 1024;
+/** Strict: a byte that is no UTF-8 must not become part of a name unseen. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
@@ -24,8 +29,9 @@ const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byt
  */
 export class JsonStream {
   readonly #limits: JsonLimits;
-  /** Of the document under way, before the chunk at hand. */
-  #pieces: Buffer[] = [];
+  /** Holds the document under way, up to `#size`. One buffer that grows: a list of pieces would let a peer that sends single bytes
+   * take a hundred times what it sent. */
+  #held = Buffer.alloc(0);
   #size = 0;
   #depth = 0;
   #inString = false;
@@ -51,7 +57,7 @@ export class JsonStream {
       this.#scan(chunk, onDocument);
     } catch (error) {
       this.#broken = true;
-      this.#pieces = [];
+      this.#held = Buffer.alloc(0);
       this.#size = 0;
       throw error;
     }
@@ -86,18 +92,27 @@ export class JsonStream {
 
   #hold(piece: Buffer): void {
     this.#checkSize(piece.length);
-    // A copy: the socket's chunk is larger than what is kept of it.
-    this.#pieces.push(Buffer.from(piece));
-    this.#size += piece.length;
+    const size = this.#size + piece.length;
+    if (size > this.#held.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(size, Math.min(2 * size, this.#limits.bytes), 4_096));
+      this.#held.copy(larger, 0, 0, this.#size);
+      this.#held = larger;
+    }
+    piece.copy(this.#held, this.#size);
+    this.#size = size;
   }
 
   #finish(last: Buffer): unknown {
     this.#checkSize(last.length);
-    const whole = this.#pieces.length === 0 ? last : Buffer.concat([...this.#pieces, last]);
-    this.#pieces = [];
+    let whole = last;
+    if (this.#size > 0) {
+      this.#hold(last);
+      whole = this.#held.subarray(0, this.#size);
+      if (this.#held.length > KEPT) this.#held = Buffer.alloc(0);
+    }
     this.#size = 0;
     try {
-      return JSON.parse(whole.toString('utf8'));
+      return JSON.parse(utf8.decode(whole));
     } catch (cause) {
       throw new OvsdbError('malformed', `not JSON: ${(cause as Error).message}`.slice(0, 200), { cause });
     }

@@ -35,7 +35,8 @@ export class Replica {
 
   /**
    * Takes a `<table-updates>` of RFC 7047 (`old` and `new` rows) or a `<table-updates2>` of ovsdb-server(7) (`initial`, `insert`,
-   * `modify`, `delete`). Answers what really changed. Throws OvsdbError when it makes no sense; then the copy is void.
+   * `modify`, `delete`). Answers what really changed. Throws OvsdbError when it makes no sense; then nothing of it is taken, so that
+   * the copy still is what was told.
    */
   apply(updates: unknown): RowChange[] {
     if (!isObject(updates)) throw new OvsdbError('malformed', 'an update is no object');
@@ -47,18 +48,20 @@ export class Replica {
       for (const [uuid, update] of Object.entries(rows)) {
         const before = here.get(uuid);
         const after = this.#updated(table, uuid, before, update);
-        if (after === undefined) here.delete(uuid);
-        else here.set(uuid, after);
         if (before === undefined && after === undefined) continue;
         if (before && after && this.#same(table, before, after)) continue;
         changes.push({ table, uuid, before, after });
       }
     }
+    for (const { table, uuid, after } of changes) {
+      if (after === undefined) this.#tables.get(table)!.delete(uuid);
+      else this.#tables.get(table)!.set(uuid, after);
+    }
     return changes;
   }
 
-  /** Takes the state of another copy, made from nothing. Answers how it differs from this one. */
-  replace(other: Replica): RowChange[] {
+  /** How a newer copy of the same columns differs from this one. */
+  differences(other: Replica): RowChange[] {
     const changes: RowChange[] = [];
     for (const [table, rows] of other.#tables) {
       const here = this.#tables.get(table)!;
@@ -67,7 +70,6 @@ export class Replica {
         const before = here.get(uuid);
         if (!before || !this.#same(table, before, after)) changes.push({ table, uuid, before, after });
       }
-      this.#tables.set(table, rows);
     }
     return changes;
   }
@@ -102,7 +104,7 @@ export class Replica {
     const row: Record<string, Value> = { ...before };
     for (const [column, difference] of Object.entries(wire)) {
       const type = this.#schema.get(table)!.get(column);
-      if (!type || !(column in before)) continue;
+      if (!type || !Object.hasOwn(before, column)) continue;
       row[column] = applyDifference(type, before[column], decodeValue(loose(type), difference, `${table}.${column}`));
     }
     return row;

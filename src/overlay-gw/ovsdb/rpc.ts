@@ -34,6 +34,9 @@ export interface RpcHandlers {
   closed(error: OvsdbError): void;
 }
 
+/** The id of our echo requests, whose answers nobody awaits. */
+const PROBE = 'probe';
+
 interface Open {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -118,8 +121,12 @@ export class RpcConnection {
     try {
       this.#json.push(chunk, (document) => this.#message(document));
     } catch (error) {
-      if (!(error instanceof OvsdbError)) throw error;
-      this.close(error);
+      // Whatever a peer's words set off ends its own connection, and nothing else.
+      this.close(
+        error instanceof OvsdbError
+          ? error
+          : new OvsdbError('malformed', String(error).slice(0, 200), { cause: error }),
+      );
     }
   }
 
@@ -140,8 +147,11 @@ export class RpcConnection {
     }
     if (id === undefined || id === null) throw new OvsdbError('malformed', 'a message that is neither call nor answer');
     const open = typeof id === 'number' ? this.#open.get(id) : undefined;
-    // An answer that came too late, or to the probe.
-    if (!open) return;
+    if (!open) {
+      // An answer that came too late, or to the probe, is nobody's any more; one to a question never asked is a broken peer.
+      if (id === PROBE || (typeof id === 'number' && Number.isInteger(id) && id > 0 && id <= this.#nextId)) return;
+      throw new OvsdbError('malformed', `an answer to ${JSON.stringify(id).slice(0, 80)}, which was not asked`);
+    }
     this.#open.delete(id as number);
     open.cancel();
     if (error === null || error === undefined) open.resolve(result);
@@ -159,7 +169,7 @@ export class RpcConnection {
         this.close(new OvsdbError('timeout', `the database server was silent for ${probeMs + probeTimeoutMs} ms`));
       } else {
         this.#asked = true;
-        this.#send({ method: 'echo', params: [], id: 'probe' });
+        this.#send({ method: 'echo', params: [], id: PROBE });
         this.#cancelProbe = this.#planProbe(probeTimeoutMs);
       }
     });

@@ -22,6 +22,8 @@ export type Operation =
   | { readonly op: 'delete'; readonly table: string; readonly where: Where }
   /** Fails the transaction unless the rows have these values. */
   | { readonly op: 'wait'; readonly table: string; readonly where: Where; readonly row: WritableRow }
+  /** Fails the transaction unless this session holds the lock. */
+  | { readonly op: 'assert'; readonly lock: string }
   | { readonly op: 'comment'; readonly comment: string };
 
 /** What came of one operation: the UUID of an inserted row, or how many rows it touched. */
@@ -52,7 +54,7 @@ function encodeWhere(schema: Schema, table: string, where: Where): unknown[] {
 
 /** Encodes an operation. Throws OvsdbError for a column that is not there or a value that does not fit it. */
 export function encodeOperation(schema: Schema, operation: Operation): object {
-  if (operation.op === 'comment') return operation;
+  if (operation.op === 'comment' || operation.op === 'assert') return operation;
   const { op, table } = operation;
   if (op === 'insert') {
     const { row, name } = operation;
