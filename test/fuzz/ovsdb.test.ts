@@ -32,7 +32,11 @@ const script = [
   { method: 'echo', params: [1], id: 'e' },
   {
     method: 'update3',
-    params: ['netloom', 't3', { Port: { p1: { delete: null }, p2: { insert: { name: 'q' } } } }],
+    params: [
+      'netloom',
+      't3',
+      { Port: { p2: { insert: { name: 'q' } }, p1: { delete: null }, p3: { insert: { name: 's' } } } },
+    ],
     id: null,
   },
   { method: 'locked', params: ['netloom'], id: null },

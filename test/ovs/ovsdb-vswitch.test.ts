@@ -5,6 +5,7 @@ import { silentLogger, systemClock } from '../../src/controller/kernel/index.ts'
 import {
   dialVswitch,
   flowTunnel,
+  identifyVswitch,
   OvsdbListener,
   parseOvsdbAddress,
   type RowChange,
@@ -237,22 +238,38 @@ describe.skipIf(why !== undefined)('what we keep in the database of a real switc
     await clean();
   });
 
-  it('keeps a switch that dials in, too', async () => {
+  it('keeps a switch that dials in, knows it when it comes again, and is told only what changed', async () => {
     const ears = new Ears();
     const keeper = new VswitchKeeper({ handlers: ears.handlers, clock: systemClock, log: silentLogger });
+    const keepers = new Map<string, VswitchKeeper>();
     const listener = await OvsdbListener.open({
       host: '127.0.0.1',
       port: 0,
       log: silentLogger,
-      accepted: (socket) => keeper.client.use(socket),
+      accepted: (socket) => {
+        void identifyVswitch(socket, systemClock).then(({ database }) => {
+          if (keepers.size === 0) keepers.set(database, keeper);
+          keepers.get(database)!.client.use(socket);
+        });
+      },
     });
+    const remote = `tcp:127.0.0.1:${listener.port}`;
     keeper.want(wanting([vxlan]));
-    ovs.dbctl('ovsdb-server/add-remote', `tcp:127.0.0.1:${listener.port}`);
+    ovs.dbctl('ovsdb-server/add-remote', remote);
     await ears.until(() => keeper.status.state === 'right');
+    expect([...keepers.keys()]).toEqual([get('Open_vSwitch', '.', '_uuid')]);
     expect(get('Interface', 'nl-vxlan', 'type')).toBe('vxlan');
+    ovs.dbctl('ovsdb-server/remove-remote', remote);
+    await ears.until(() => keeper.status.state === 'away');
+    ovs.vsctl('set', 'bridge', 'kbr', 'external_ids:meanwhile=yes');
+    ovs.dbctl('ovsdb-server/add-remote', remote);
+    await ears.until(() => keeper.status.state === 'right');
+    expect(ears.resumed[1]!.filter(({ table }) => table !== 'Open_vSwitch')).toMatchObject([
+      { table: 'Bridge', before: { name: 'kbr' }, after: { name: 'kbr' } },
+    ]);
     keeper.want(wanting([]));
     await ears.until(() => keeper.status.state === 'right' && tunnelStates(keeper.tables, owner).size === 0);
-    ovs.dbctl('ovsdb-server/remove-remote', `tcp:127.0.0.1:${listener.port}`);
+    ovs.dbctl('ovsdb-server/remove-remote', remote);
     await ears.until(() => keeper.status.state === 'away');
     await listener.close();
   });

@@ -360,6 +360,42 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
     await good.ears.until(() => good.ears.ready.length === 1);
     await bad.ears.until(() => bad.ears.downs.length > 2);
     expect(bad.ears.ready).toEqual([]);
+    // And the same when the server dials in: one listener of ours has its authority, the other a certificate of nobody's.
+    const ctl = (...words: string[]) => execFileSync('ovs-appctl', ['-t', file('ctl'), ...words]);
+    for (const [keys, isGood] of [
+      [tls, true],
+      [{ ...tls, ca: file('rogue.pem') }, false],
+    ] as const) {
+      const ears = new Ears();
+      const refused: object[] = [];
+      const client = new OvsdbClient({
+        ...{ database: 'Open_vSwitch', needs, handlers: ears.handlers },
+        ...{ clock: systemClock, log: silentLogger },
+      });
+      let wake: () => void = () => {};
+      const handshakeFailed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const listener = await OvsdbListener.open({
+        ...{ host: '127.0.0.1', port: 0, tls: keys },
+        log: {
+          ...silentLogger,
+          warn: (fields) => {
+            refused.push(fields);
+            wake();
+          },
+        },
+        accepted: (socket) => client.use(socket),
+      });
+      ctl('ovsdb-server/add-remote', `ssl:127.0.0.1:${listener.port}`);
+      if (isGood) await ears.until(() => ears.ready.length === 1);
+      else await handshakeFailed;
+      expect(client.ready).toBe(isGood);
+      expect(refused.length > 0).toBe(!isGood);
+      ctl('ovsdb-server/remove-remote', `ssl:127.0.0.1:${listener.port}`);
+      if (isGood) await ears.until(() => ears.downs.length === 1);
+      await listener.close();
+    }
     const gone = once(server, 'exit');
     server.kill();
     await gone;

@@ -2,6 +2,7 @@
 export * from './client.ts';
 export * from './connect.ts';
 export * from './errors.ts';
+export * from './identify.ts';
 export { defaultJsonLimits, type JsonLimits, JsonStream } from './json-stream.ts';
 export type { RowChange } from './replica.ts';
 export { defaultRpcLimits, type RpcLimits } from './rpc.ts';

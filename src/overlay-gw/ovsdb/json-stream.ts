@@ -37,6 +37,7 @@ export class JsonStream {
   #inString = false;
   #escaped = false;
   #broken = false;
+  #consumed = 0;
 
   constructor(limits: JsonLimits = defaultJsonLimits) {
     this.#limits = limits;
@@ -45,6 +46,21 @@ export class JsonStream {
   /** Bytes held of a document that is not complete. */
   get pending(): number {
     return this.#size;
+  }
+
+  /** Bytes that whole documents took, with the space between them. */
+  get consumed(): number {
+    return this.#consumed;
+  }
+
+  /** Takes the beginning of an incomplete document out, as if it had not been pushed. */
+  take(): Buffer {
+    const begun = Buffer.from(this.#held.subarray(0, this.#size));
+    this.#size = 0;
+    this.#depth = 0;
+    this.#inString = false;
+    this.#escaped = false;
+    return begun;
   }
 
   /**
@@ -80,9 +96,12 @@ export class JsonStream {
         if (this.#depth === 1) start = at;
       } else if (this.#depth === 0) {
         if (!isSpace(byte)) throw new OvsdbError('malformed', 'the peer does not speak JSON-RPC: neither { nor [');
+        this.#consumed++;
       } else if (byte === QUOTE) this.#inString = true;
       else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --this.#depth === 0) {
+        const size = this.#size + at + 1 - start;
         const document = this.#finish(chunk.subarray(start, at + 1));
+        this.#consumed += size;
         start = at + 1;
         onDocument(document);
       }

@@ -59,6 +59,9 @@ export class RpcConnection {
   #heard = true;
   #asked = false;
   #cancelProbe: () => void;
+  readonly #onData = (chunk: Buffer): void => this.#received(chunk);
+  readonly #onError = (error: Error): void => this.close(new OvsdbError('closed', error.message, { cause: error }));
+  readonly #onClose = (): void => this.close(new OvsdbError('closed', 'the database server closed the connection'));
 
   constructor(stream: Duplex, handlers: RpcHandlers, clock: Clock, limits: RpcLimits = defaultRpcLimits) {
     this.#stream = stream;
@@ -66,9 +69,13 @@ export class RpcConnection {
     this.#limits = limits;
     this.#handlers = handlers;
     this.#json = new JsonStream(limits.json);
-    stream.on('data', (chunk: Buffer) => this.#received(chunk));
-    stream.on('error', (error: Error) => this.close(new OvsdbError('closed', error.message, { cause: error })));
-    stream.on('close', () => this.close(new OvsdbError('closed', 'the database server closed the connection')));
+    stream.on('data', this.#onData);
+    stream.on('error', this.#onError);
+    stream.on('close', this.#onClose);
+    // It may have been paused by `release`.
+    stream.resume();
+    // A stream that ended between two owners tells neither.
+    if (stream.destroyed) queueMicrotask(this.#onClose);
     this.#cancelProbe = this.#planProbe(limits.probeMs);
   }
 
@@ -105,6 +112,22 @@ export class RpcConnection {
     this.#open.clear();
     this.#stream.destroy();
     this.#handlers.closed(error);
+  }
+
+  /**
+   * Lets go of the stream without closing it: paused, with nothing lost, for another connection to take up. Only when no request is
+   * open.
+   */
+  release(): void {
+    if (this.#closed) throw this.#closed;
+    this.#closed = new OvsdbError('closed', 'the connection was handed on');
+    this.#cancelProbe();
+    this.#stream.pause();
+    this.#stream.off('data', this.#onData);
+    this.#stream.off('close', this.#onClose);
+    // The listener for errors stays: one before the next has come would end the process.
+    const begun = this.#json.take();
+    if (begun.length > 0) this.#stream.unshift(begun);
   }
 
   #send(message: object): void {

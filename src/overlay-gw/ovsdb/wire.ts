@@ -20,13 +20,14 @@ export const ovsdbProtocol = {
           message: error.message,
           structure: 'json-rpc',
           field: 'document',
-          offset: at,
+          // Of the document at fault: JSON tells no better place.
+          offset: stream.consumed,
         });
       }
     }
     return {
       messages,
-      bytes: bytes.length - stream.pending,
+      bytes: stream.consumed,
       reencoded: Buffer.from(messages.join('')).toString('hex'),
       needMore: problems.length === 0 && stream.pending > 0,
       problems,

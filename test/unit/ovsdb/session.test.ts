@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/controller/kernel/index.ts';
 import {
   dialOvsdb,
+  identifyVswitch,
   type Needs,
   OvsdbClient,
-  type OvsdbError,
+  OvsdbError,
   type RowChange,
   type Shapes,
 } from '../../../src/overlay-gw/ovsdb/index.ts';
@@ -342,5 +343,52 @@ describe('dialling', () => {
     clock.pass(400);
     await failures(7);
     dialer.stop();
+  });
+});
+
+describe('a switch that dials in', () => {
+  const ids = ['map', [['system-id', 'h1']]];
+  const who = [{ rows: [{ _uuid: ['uuid', 'u1'], external_ids: ids }] }];
+
+  it('is asked who it is, and its connection is then as good as new, without a byte lost', async () => {
+    const echo = JSON.stringify({ method: 'echo', params: ['split'], id: 'e' });
+    const line = new OvsdbLine(({ method, id }, line) => {
+      if (method !== 'transact')
+        return ({ get_schema: schema, monitor_cond_since: [false, 't1', initial({ a: row('x') })] } as Answers)[method];
+      // The answer, and the first half of what comes next, in one piece.
+      line.bytes(Buffer.from(JSON.stringify({ result: who, error: null, id }) + echo.slice(0, 20)));
+      return undefined;
+    });
+    const identity = await identifyVswitch(line, new ManualClock());
+    expect(identity).toEqual({ database: 'u1', systemId: 'h1', hostname: undefined });
+    const { client } = session();
+    client.use(line);
+    await settled();
+    line.bytes(Buffer.from(echo.slice(20)));
+    await settled();
+    expect(line.answers).toEqual([{ result: ['split'], error: null, id: 'e' }]);
+  });
+
+  it.each<[string, unknown]>([
+    ['has no such database', new Error('unknown database')],
+    ['never ran', [{ rows: [] }]],
+    ['answers nonsense', { a: 1 }],
+    ['answers with a row that is none', [{ rows: [{ _uuid: 7 }] }]],
+    ['answers nothing', [null]],
+    ['answers too much', [{ rows: ['x'.repeat(2_000_000)] }]],
+  ])('and %s is sent away', async (_, result) => {
+    const line = new OvsdbLine(() => result);
+    await expect(identifyVswitch(line, new ManualClock())).rejects.toBeInstanceOf(OvsdbError);
+    expect(line.destroyed).toBe(true);
+  });
+
+  it('and says nothing is sent away', async () => {
+    const clock = new ManualClock();
+    const line = new OvsdbLine(() => undefined);
+    const asked = expect(identifyVswitch(line, clock)).rejects.toMatchObject({ reason: 'timeout' });
+    clock.pass(30_000);
+    await asked;
+    expect(line.destroyed).toBe(true);
+    expect(clock.pending).toBe(0);
   });
 });

@@ -1,0 +1,65 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../controller/kernel/index.ts';
+import { OvsdbError } from './errors.ts';
+import { defaultRpcLimits, RpcConnection, type RpcLimits } from './rpc.ts';
+import { type ColumnType, decodeValue } from './values.ts';
+
+/** Who has dialled in. */
+export interface VswitchIdentity {
+  /** UUID of the database's root row: stays as long as the database does. A copied database has it, too. */
+  readonly database: string;
+  /** `external_ids:system-id`, which Open vSwitch's start script sets. */
+  readonly systemId: string | undefined;
+  /** `external_ids:hostname`. */
+  readonly hostname: string | undefined;
+}
+
+/** What a peer may send before we know who it is. */
+export const strangerLimits: RpcLimits = {
+  ...defaultRpcLimits,
+  json: { bytes: 1024 * 1024, depth: 32 },
+  requestMs: 10_000,
+  unsentBytes: 64 * 1024,
+};
+
+const UUID: ColumnType = { key: 'uuid', min: 1, max: 1 };
+const TEXTS: ColumnType = { key: 'string', value: 'string', min: 0, max: Number.POSITIVE_INFINITY };
+
+/**
+ * Asks a switch that has dialled in who it is, and leaves the connection to the client that is then given it: one that has known the
+ * switch before tells only what has changed since. Rejects with OvsdbError, the connection closed, when the peer is no Open vSwitch
+ * database or does not answer in time.
+ */
+export async function identifyVswitch(
+  stream: Duplex,
+  clock: Clock,
+  limits: RpcLimits = strangerLimits,
+): Promise<VswitchIdentity> {
+  const rpc = new RpcConnection(stream, { notified: () => {}, closed: () => {} }, clock, limits);
+  try {
+    const select = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['_uuid', 'external_ids'] };
+    const identity = readIdentity(await rpc.request('transact', ['Open_vSwitch', select]));
+    rpc.release();
+    return identity;
+  } catch (error) {
+    const reason =
+      error instanceof OvsdbError ? error : new OvsdbError('malformed', String(error).slice(0, 200), { cause: error });
+    rpc.close(reason);
+    throw reason;
+  }
+}
+
+function readIdentity(answer: unknown): VswitchIdentity {
+  const rows = Array.isArray(answer) ? (answer[0] as { readonly rows?: unknown } | null)?.rows : undefined;
+  const row: unknown = Array.isArray(rows) ? rows[0] : undefined;
+  if (typeof row !== 'object' || row === null) {
+    throw new OvsdbError('malformed', 'the peer has no row in table Open_vSwitch: its switch daemon never ran');
+  }
+  const { _uuid, external_ids } = row as Record<string, unknown>;
+  const ids = decodeValue(TEXTS, external_ids, 'Open_vSwitch.external_ids') as ReadonlyMap<string, string>;
+  return {
+    database: decodeValue(UUID, _uuid, 'Open_vSwitch._uuid') as string,
+    systemId: ids.get('system-id'),
+    hostname: ids.get('hostname'),
+  };
+}
