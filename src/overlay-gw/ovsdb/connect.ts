@@ -38,6 +38,8 @@ const pems = ({ key, cert, ca }: OvsdbTls) => ({
 /** First and longest pause between two attempts to connect, ms. */
 const BACK_OFF = [250, 8_000] as const;
 const CONNECT_MS = 5_000;
+/** Servers that may have dialled in at once, and that may wait for us to notice. */
+const CROWD = 4_096;
 
 export interface DialerOptions {
   readonly address: OvsdbAddress;
@@ -150,8 +152,12 @@ export class OvsdbListener {
       options.accepted(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`);
     };
     this.#server = options.tls
-      ? createTlsServer({ ...pems(options.tls), requestCert: true, rejectUnauthorized: true }, accept)
+      ? createTlsServer(
+          { ...pems(options.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: CONNECT_MS },
+          accept,
+        )
       : createServer(accept);
+    this.#server.maxConnections = CROWD;
     this.#server.on('tlsClientError', (error: Error) =>
       options.log.warn({ reason: error.message }, 'TLS handshake with a database server failed'),
     );
@@ -162,7 +168,7 @@ export class OvsdbListener {
     const listener = new OvsdbListener(options);
     await new Promise<void>((resolve, reject) => {
       listener.#server.once('error', reject);
-      listener.#server.listen({ host: options.host, port: options.port }, () => {
+      listener.#server.listen({ host: options.host, port: options.port, backlog: CROWD }, () => {
         listener.#server.off('error', reject);
         resolve();
       });
