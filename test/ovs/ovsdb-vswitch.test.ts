@@ -365,6 +365,36 @@ describe.skipIf(whyNotReal !== undefined)('tunnel ports of a real datapath', () 
     await clean();
   });
 
+  it('lets the switch dial the controller that we set, and at once again when its daemon starts anew', async () => {
+    let dialled = 0;
+    let wake: () => void = () => {};
+    const controller = createServer((socket) => {
+      socket.on('error', () => {});
+      dialled++;
+      wake();
+    }).listen(0, '127.0.0.1');
+    await once(controller, 'listening');
+    stops.push(() => controller.close());
+    const until = async (count: number): Promise<void> => {
+      while (dialled < count)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    };
+    const { keeper, right, clean } = keep();
+    const target = `tcp:127.0.0.1:${(controller.address() as { port: number }).port}`;
+    keeper.want(wanting([], { controllers: new Map([['nlkb', [target]]]) }));
+    await until(1);
+    await right();
+    expect(ovs.vsctl('--columns=max_backoff', '--bare', 'list', 'Controller').trim()).toBe('1000');
+    await ovs.killVswitchd();
+    const before = dialled;
+    await ovs.startVswitchd();
+    await until(before + 1);
+    await clean();
+    expect(ovs.vsctl('get-controller', 'nlkb').trim()).toBe('');
+  });
+
   it('comes back in step after the switch daemon died and started again, without writing anything of its own', async () => {
     const { keeper, ears, right, states, clean } = keep();
     keeper.want(wanting([vxlan, gre].map((each) => ({ ...each, bridge: 'nlkb' }))));

@@ -33,7 +33,10 @@ export interface VswitchPlan {
   readonly problems: readonly VswitchProblem[];
 }
 
-/** Longest wait of a switch before it dials a controller again, ms: it is back without anybody polling. */
+/**
+ * Longest wait of a switch before it dials a controller again, ms: it is back without anybody polling. A switch daemon that starts
+ * dials at once by itself. `other_config:flow-restore-wait` is left alone: while it is set, Open vSwitch 3.1 dials no controller.
+ */
 const MAX_BACKOFF_MS = 1_000;
 
 /** Compares what is there with what is wanted. Pure: the same rows and wishes give the same plan. */
