@@ -2,8 +2,8 @@ import type { Clock } from '../kernel/index.ts';
 
 /** Turns of the event loop in a row that each accepted a connection, from which on it is a crowd. */
 const CROWD = 16;
-/** A crowd has come to its end when nobody came for so long, ms. */
-const GAP_MS = 25;
+/** A crowd has come to its end when nobody came for so long, ms. Longer than a pause for garbage while the code is not compiled yet. */
+const GAP_MS = 100;
 
 /**
  * Whether switches are still streaming in. Node accepts one connection per listener and turn of the event loop, so what else is done
