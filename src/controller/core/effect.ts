@@ -86,6 +86,9 @@ const mergeSets = <K, V>(into: Map<K, Set<V>>, from: ReadonlyMap<K, ReadonlySet<
   for (const [key, values] of from) for (const value of values) addTo(into, key, value);
 };
 
+/** What changes do that membership does not depend on, such as hosts coming and going by the thousand. */
+export const NO_EFFECT: Effect = newEffect();
+
 /** Adds what another effect did. */
 export function merge(into: MutableEffect, from: Effect | undefined): void {
   if (!from) return;

@@ -11,6 +11,7 @@ import {
   type Member,
   type MutableEffect,
   merge,
+  NO_EFFECT,
   networkKey,
   newEffect,
   portKey,
@@ -63,6 +64,7 @@ export class Membership {
 
   /** Brings membership up to this change, which is in the state already, and says what it did. Same change, same answer. */
   effectOf(change: StateChange): Effect {
+    if (change.kind === 'host') return NO_EFFECT;
     const known = this.#effects.get(change);
     if (known) return known;
     const effect = newEffect();

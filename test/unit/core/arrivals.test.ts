@@ -13,7 +13,9 @@ describe('the door', () => {
     expect(door.crowded).toBe(false);
     door.accepted(16);
     expect(door.crowded).toBe(true);
-    clock.pass(30);
+    clock.pass(90);
+    expect(door.crowded).toBe(true);
+    clock.pass(10);
     expect(door.crowded).toBe(false);
   });
 
