@@ -32,7 +32,7 @@ async function ended(child: ChildProcess): Promise<void> {
 export async function netloom(): Promise<Target> {
   const data = mkdtempSync(join(tmpdir(), 'netloom-bench-'));
   const [openflow, http] = [await freePort(), await freePort()];
-  const addresses = ['--openflow', `127.0.0.1:${openflow}`, '--http', `127.0.0.1:${http}`];
+  const addresses = ['--openflow', `127.0.0.1:${openflow}`, '--http', `127.0.0.1:${http}`, '--ovsdb', ''];
   const child = spawn(
     process.execPath,
     [join(root, 'dist/main.js'), 'serve', '--data', data, ...addresses, '--default-network'],

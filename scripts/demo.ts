@@ -42,7 +42,7 @@ async function startController(): Promise<{ openflow: string; http: string }> {
   const args = ['--import', 'tsx', join(root, 'src/main.ts'), 'serve', '--data', dataDir, '--log-level', 'warn'];
   const fixed = stay
     ? ['--openflow', '127.0.0.1:6653', '--http', '127.0.0.1:8080']
-    : ['--openflow', '127.0.0.1:0', '--http', '127.0.0.1:0'];
+    : ['--openflow', '127.0.0.1:0', '--http', '127.0.0.1:0', '--ovsdb', ''];
   controller = spawn(process.execPath, [...args, ...fixed], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: controller.stdout! })) {
     const ready = /ready.* openflow=(\S+) http=(\S+)/.exec(line);

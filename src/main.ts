@@ -33,8 +33,9 @@ const serve: Commands['serve'] = async (options) => {
   const { config } = settings(options);
   const log = createLogger({ level: config.log.level });
   const controller = await startNetloom({ config, version, log, telemetry: createTelemetry({ log }) });
-  const { openflow, http } = controller.addresses;
-  console.log(`netloom ${version} ready: openflow=${openflow.join(',')} http=${http} data=${config.dataDir}`);
+  const { openflow, http, ovsdb } = controller.addresses;
+  const listening = `openflow=${openflow.join(',')} http=${http}${ovsdb === '' ? '' : ` ovsdb=${ovsdb}`}`;
+  console.log(`netloom ${version} ready: ${listening} data=${config.dataDir}`);
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {

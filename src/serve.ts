@@ -1,18 +1,39 @@
 import { discoveryApp } from './apps/discovery/index.ts';
 import { fabricApp } from './apps/fabric/index.ts';
 import { learningApp } from './apps/learning/index.ts';
+import { overlayApp } from './apps/overlay/index.ts';
 import { portCondition, tenantsApp } from './apps/tenants/index.ts';
-import { Controller, type ControllerOptions } from './controller/core/controller.ts';
+import { type Config, endpoint } from './controller/config/index.ts';
+import { type AppFacts, Controller, type ControllerOptions } from './controller/core/controller.ts';
+import { ConfigError } from './controller/kernel/index.ts';
+import { type HypervisorsAppSettings, hypervisorsApp } from './overlay-gw/hypervisors/index.ts';
 
 /** Starts a controller with all apps that Netloom ships. Rejects as `Controller.start` does. */
 export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProblem'>): Promise<Controller> =>
   Controller.start({
     ...options,
-    apps: ({ discoveryKey }) => [
-      [discoveryApp, { ...options.config.discovery, key: discoveryKey }],
+    apps: (facts) => [
+      [discoveryApp, { ...options.config.discovery, key: facts.discoveryKey }],
       [fabricApp, undefined],
       [tenantsApp, undefined],
       [learningApp, options.config.learning],
+      [overlayApp, undefined],
+      [hypervisorsApp(), hypervisorSettings(options.config, facts)],
     ],
     portProblem: portCondition,
   });
+
+function hypervisorSettings({ ovsdb }: Config, { objects, ovsdbListening }: AppFacts): HypervisorsAppSettings {
+  const { listen, key, cert, ca, approval, bridge, controllers } = ovsdb;
+  const files = [key, cert, ca].filter((file) => file !== '').length;
+  if (files !== 0 && files !== 3) throw new ConfigError('ovsdb', 'key, cert and ca go together');
+  return {
+    listen: listen === '' ? undefined : endpoint('ovsdb.listen', listen),
+    tls: files === 0 ? undefined : { key, cert, ca },
+    approval,
+    bridge,
+    controllers,
+    objects,
+    listening: ovsdbListening,
+  };
+}

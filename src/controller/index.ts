@@ -1,5 +1,6 @@
 /** The controller's door: what apps and programs that embed Netloom build on. */
 export * from './core/app.ts';
+export { type BoundTo, boundTo, foreignHost, physicalOf } from './core/attachment.ts';
 export {
   DEFAULT_NETWORK,
   type Effect,
@@ -7,10 +8,11 @@ export {
   isOtherSwitch,
   type Member,
   type PlaceChange,
-  switchBinding,
 } from './core/effect.ts';
 export * from './core/limits.ts';
 export * from './core/membership.ts';
+export * from './core/overlay.ts';
+export * from './core/way.ts';
 export * from './kernel/index.ts';
 export * from './model/index.ts';
 export * from './observed/index.ts';

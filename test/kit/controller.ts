@@ -39,6 +39,7 @@ export class Lab extends RestClient {
   /** Starts the controller, on the ports of the last time. */
   async start(): Promise<void> {
     const flags = {
+      'ovsdb.listen': '',
       ...this.#settings,
       dataDir: this.dataDir,
       'openflow.listen': this.#openflow,

@@ -55,7 +55,18 @@ export class Netloom extends RestClient {
 
   /** Starts the process; resolves with its ready line. Rejects, with what it said, when it ends before. */
   async start(): Promise<void> {
-    const args = ['serve', '--data', this.dataDir, '--openflow', this.openflow, '--http', this.http, ...this.#flags];
+    const args = [
+      'serve',
+      '--data',
+      this.dataDir,
+      '--openflow',
+      this.openflow,
+      '--http',
+      this.http,
+      '--ovsdb',
+      '',
+      ...this.#flags,
+    ];
     const tsx = import.meta.resolve('tsx');
     const child = spawn(process.execPath, ['--import', tsx, join(root, 'src/main.ts'), ...args], {
       cwd: this.#cwd,

@@ -177,7 +177,7 @@ export class Discovery {
 
   /** Brings what we keep of a port in line with what is observed. */
   #sync(sw: ProbedSwitch, port: ObservedPort, fresh: boolean): void {
-    if (!port.up || port.role === 'local') {
+    if (!port.up || port.role === 'local' || port.role === 'tunnel') {
       this.#drop(sw, port.no);
       return;
     }
@@ -343,7 +343,7 @@ export class Discovery {
     const sender = observed.switches.get(probe.dpid);
     if (!sender) return 'unknown-switch';
     const senderPort = sender.ports.get(probe.port);
-    if (!senderPort || senderPort.role === 'local') return 'unknown-port';
+    if (!senderPort || senderPort.role === 'local' || senderPort.role === 'tunnel') return 'unknown-port';
     if (Math.abs(clock.now() - probe.sentAt) > this.#freshMs) return 'stale';
     if (probe.dpid === here.at.dpid && probe.port === here.at.port) return 'reflected';
     const there = this.#connected(probe.dpid)?.ports.get(probe.port);

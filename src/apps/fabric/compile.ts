@@ -4,6 +4,7 @@ import {
   type Dpid,
   type Effect,
   isOtherSwitch,
+  isOverlay,
   type Membership,
   membershipOf,
   type NetworkState,
@@ -54,6 +55,7 @@ export const fabricCompiler: Compiler<NetworkState, StateChange> = {
     if (kind === 'switch') return one(name as Dpid, transitRules(name as Dpid, state));
     if (kind === 'flood') return one(name as Dpid, floodRules(DEFAULT_NETWORK, name as Dpid, membership));
     const network = Number(name);
+    if (isOverlay(state.desired.networkByIndex(network)?.transport)) return new Map();
     const switches = [...membership.switchesOf(network)].sort((a, b) => membership.indexOf(a) - membership.indexOf(b));
     const placement = new Map<Dpid, readonly Rule[]>();
     for (const dpid of switches) {

@@ -1,12 +1,12 @@
 import {
+  addressOf,
   DEFAULT_NETWORK,
   DefaultRate,
   type Dpid,
-  FabricType,
-  fabricAddress,
   GroupId,
   type Host,
   isLearned,
+  isOverlay,
   type Membership,
   MeterId,
   meter,
@@ -18,6 +18,7 @@ import {
   Priority,
   pipeline,
   type Rule,
+  remoteRules,
   rule,
   type Step,
   set,
@@ -43,6 +44,8 @@ function punt(network: number, state: NetworkState): readonly Step[] {
 /** What a network does with a destination it does not know, when it floods: in the switch where that suffices. */
 function unknownRules(network: number, dpid: Dpid, membership: Membership, state: NetworkState): readonly Rule[] {
   const ports = membership.portCount(network, dpid);
+  // Overlay networks replicate in the switch itself: see the overlay app.
+  if (isOverlay(state.desired.networkByIndex(network)?.transport)) return [];
   const spans = membership.spans(network, dpid);
   if (ports === 0 || (ports === 1 && !spans)) return [];
   // The fabric has no address for a MAC that nobody knows: across switches the controller floods it.
@@ -99,26 +102,24 @@ export function hostRules(host: Host, membership: Membership, state: NetworkStat
   if (!host.active || !isWelcome(host, membership)) return new Map();
   const { network, mac, endpoint } = host;
   const { dpid, port } = host.at;
-  const address = fabricAddress(FabricType.endpoint, membership.indexOf(dpid), endpoint);
-  const remote = [
-    rule(pipeline.switch, {
-      priority: Priority.exact,
-      match: { network, ethDst: mac },
-      do: [set('ethDst', address), toGroup(GroupId.hop(membership.indexOf(dpid)))],
-    }),
-  ];
+  const to = { network, mac, dpid, endpoint };
   const placement = new Map<Dpid, readonly Rule[]>();
-  for (const other of membership.reachable(network, dpid)) if (other !== dpid) placement.set(other, remote);
+  const lists = new Map<Rule, readonly Rule[]>();
+  for (const [other, way] of remoteRules(to, membership, state)) {
+    const list = lists.get(way) ?? [way];
+    lists.set(way, list);
+    placement.set(other, list);
+  }
+  const spansFabric = placement.size > 0 && !isOverlay(state.desired.networkByIndex(network)?.transport);
   const deliver = rule(pipeline.deliver, {
     priority: Priority.exact,
-    match: { ethDst: address },
+    match: { ethDst: addressOf(to, membership) },
     do: [set('ethDst', mac), output(port)],
   });
-  const spans = placement.size > 0;
   placement.set(dpid, [
     ...knownRules(host, state, ageingSeconds),
     rule(pipeline.switch, { priority: Priority.exact, match: { network, ethDst: mac }, do: [output(port)] }),
-    ...(spans ? [deliver] : []),
+    ...(spansFabric ? [deliver] : []),
   ]);
   return Object.assign(placement, { lead: dpid });
 }

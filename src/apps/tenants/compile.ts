@@ -1,7 +1,9 @@
 import {
+  boundTo,
   type Compiler,
   type Dpid,
   type Effect,
+  foreignHost,
   type Membership,
   membershipOf,
   type NetworkState,
@@ -10,7 +12,6 @@ import {
   type Port,
   type Rule,
   type StateChange,
-  switchBinding,
 } from '../../controller/index.ts';
 import { metersOwner, parseOwner, portOwner, switchOwner } from './owners.ts';
 import { portRules } from './port-rules.ts';
@@ -29,7 +30,7 @@ export const tenantsCompiler: Compiler<NetworkState, StateChange> = {
         state.desired.ports.get(key) ?? (before && `${before.tenant}/${before.id}` === key ? before : undefined);
       if (port) yield portOwner(port);
     }
-    yield* attached(effect, membership);
+    yield* attached(effect, membership, state);
     for (const dpid of effect.switches) {
       const index = change.kind === 'switch' ? change.before?.index : undefined;
       yield switchOwner(dpid, membership.indexOf(dpid) || (index ?? 0));
@@ -66,14 +67,29 @@ export const tenantsCompiler: Compiler<NetworkState, StateChange> = {
 const one = (dpid: Dpid, rules: readonly Rule[]): Placement => new Map(rules.length > 0 ? [[dpid, rules]] : []);
 
 /** Declared ports whose rules are placed on other switches, where the set of those changed. */
-function* attached(effect: Effect, membership: Membership): Iterable<Owner> {
+function* attached(effect: Effect, membership: Membership, state: NetworkState): Iterable<Owner> {
   for (const [network, components] of effect.edges) {
+    yield* foreign(network, state);
     for (const component of components) {
       for (const dpid of membership.segment(network, component)) {
         for (const no of membership.portsAt(network, dpid)) {
           const port: Port | undefined = membership.at(dpid, no)?.port;
           if (port && port.mac !== 'learned') yield portOwner(port);
         }
+      }
+    }
+  }
+}
+
+/** Ports of a network behind tunnel endpoints of others: they have rules on all member switches. */
+function* foreign(index: number, { desired }: NetworkState): Iterable<Owner> {
+  const network = desired.networkByIndex(index);
+  if (!network) return;
+  for (const id of desired.hypervisorsOf(network.tenant, network.id)) {
+    if (desired.hypervisors.get(id)?.datapathId !== undefined) continue;
+    for (const port of desired.portsOfHypervisor(id)) {
+      if (port.tenant === network.tenant && port.network === network.id && foreignHost(port, desired)) {
+        yield portOwner(port);
       }
     }
   }
@@ -87,9 +103,9 @@ function* quotaEdited(change: StateChange & { kind: 'tenant' }, state: NetworkSt
   if (!limitTurned && was?.bandwidthKbps === is?.bandwidthKbps && was?.packetInRate === is?.packetInRate) return;
   const switches = new Set<Dpid>();
   for (const port of state.desired.portsOf(tenant)) {
-    const binding = switchBinding(port);
-    if (!binding) continue;
-    switches.add(binding.switch);
+    const bound = boundTo(port, state.desired);
+    if (!bound) continue;
+    switches.add(bound.dpid);
     if (limitTurned) yield portOwner(port);
   }
   for (const dpid of switches) yield metersOwner(tenant, dpid, state);

@@ -1,4 +1,14 @@
-import { membershipOf, type NetworkState, type Port, switchBinding } from '../../controller/index.ts';
+import {
+  type BoundTo,
+  boundTo,
+  foreignHost,
+  isOverlay,
+  membershipOf,
+  type NetworkState,
+  type ObservedSwitch,
+  type Port,
+  physicalOf,
+} from '../../controller/index.ts';
 
 /** Why a port does not work, or not fully. `reason` is stable API. */
 export interface PortCondition {
@@ -6,12 +16,17 @@ export interface PortCondition {
   readonly placed: boolean;
   readonly reason:
     | 'NotBound'
-    | 'NotSupported'
+    | 'HypervisorUnknown'
+    | 'InterfaceUnknown'
+    | 'InterfaceAmbiguous'
+    | 'NotInOverlay'
+    | 'NotLearned'
     | 'NetworkUnknown'
     | 'SwitchUnknown'
     | 'PortUnknown'
     | 'PortAmbiguous'
     | 'PortIsLink'
+    | 'PortIsTunnel'
     | 'PortIsLocal'
     | 'PortTaken'
     | 'SwitchDisconnected'
@@ -23,22 +38,25 @@ export interface PortCondition {
 export function portCondition(port: Port, state: NetworkState): PortCondition | undefined {
   const unplaced = (reason: PortCondition['reason'], message: string) => ({ placed: false, reason, message });
   if (!port.binding) return unplaced('NotBound', 'the port is bound to nothing');
-  const binding = switchBinding(port);
-  if (!binding) return unplaced('NotSupported', 'bindings to hypervisors are not placed by this release');
-  if (!state.desired.networks.has(`${port.tenant}/${port.network}`)) {
-    return unplaced('NetworkUnknown', `network ${port.network} does not exist`);
+  const network = state.desired.networks.get(`${port.tenant}/${port.network}`);
+  if (!network) return unplaced('NetworkUnknown', `network ${port.network} does not exist`);
+  const bound = boundTo(port, state.desired);
+  if (!bound) {
+    const { hypervisor } = port.binding as { readonly hypervisor: string };
+    if (!foreignHost(port, state.desired))
+      return unplaced('HypervisorUnknown', `hypervisor ${hypervisor} does not exist`);
+    const where = `hypervisor ${hypervisor} is somebody else's tunnel endpoint`;
+    if (!isOverlay(network.transport))
+      return unplaced('NotInOverlay', `${where}: only vxlan and nvgre networks reach it`);
+    return port.mac === 'learned' ? unplaced('NotLearned', `${where}: ports there declare their MAC`) : undefined;
   }
-  const sw = state.observed.switches.get(binding.switch);
-  if (!sw) return unplaced('SwitchUnknown', `switch ${binding.switch} was never seen`);
-  const physical = state.observed.resolvePort(binding.switch, binding.port);
-  if (!physical) {
-    const named = [...sw.ports.values()].filter(({ name }) => name === binding.port).length;
-    return named > 1
-      ? unplaced('PortAmbiguous', `${named} ports of switch ${sw.dpid} are named ${binding.port}; bind by number`)
-      : unplaced('PortUnknown', `switch ${sw.dpid} has no port ${binding.port}`);
-  }
+  const sw = state.observed.switches.get(bound.dpid);
+  if (!sw) return unplaced('SwitchUnknown', `switch ${bound.dpid} was never seen`);
+  const physical = physicalOf(bound, state.observed);
+  if (!physical) return unresolved(bound, sw);
   const where = `port ${physical.no} (${physical.name}) of switch ${sw.dpid}`;
   if (physical.role === 'link') return unplaced('PortIsLink', `${where} leads to another switch`);
+  if (physical.role === 'tunnel') return unplaced('PortIsTunnel', `${where} is the end of tunnels`);
   if (physical.role === 'local') return unplaced('PortIsLocal', `${where} is the switch's own`);
   const membership = membershipOf(state);
   if (!membership.placeOf(port)) {
@@ -51,4 +69,20 @@ export function portCondition(port: Port, state: NetworkState): PortCondition | 
     return { placed: true, reason: 'SwitchDisconnected', message: `switch ${sw.dpid} is not connected` };
   if (!physical.up) return { placed: true, reason: 'PortDown', message: `${where} is down` };
   return undefined;
+}
+
+/** Why a binding names no physical port of this switch. */
+function unresolved(bound: BoundTo, sw: ObservedSwitch): PortCondition {
+  const unplaced = (reason: PortCondition['reason'], message: string) => ({ placed: false, reason, message });
+  const ports = [...sw.ports.values()];
+  if ('interfaceId' in bound) {
+    const count = ports.filter(({ interfaceId }) => interfaceId === bound.interfaceId).length;
+    return count > 1
+      ? unplaced('InterfaceAmbiguous', `${count} ports of switch ${sw.dpid} have iface-id ${bound.interfaceId}`)
+      : unplaced('InterfaceUnknown', `no port of switch ${sw.dpid} has iface-id ${bound.interfaceId}`);
+  }
+  const named = ports.filter(({ name }) => name === bound.port).length;
+  return named > 1
+    ? unplaced('PortAmbiguous', `${named} ports of switch ${sw.dpid} are named ${bound.port}; bind by number`)
+    : unplaced('PortUnknown', `switch ${sw.dpid} has no port ${bound.port}`);
 }

@@ -1,24 +1,27 @@
 import {
+  addressOf,
   type Dpid,
-  FabricType,
-  fabricAddress,
-  GroupId,
+  foreignHost,
+  type Hypervisor,
+  isOverlay,
   type Member,
   type Membership,
   MeterId,
   meterBy,
   type NetworkState,
   next,
+  OVERLAY,
   output,
   type Placement,
   type Port,
   Priority,
   pipeline,
   type Rule,
+  remoteRules,
   rule,
   set,
   state as slots,
-  toGroup,
+  tunnelRules,
   write,
 } from '../../controller/index.ts';
 import { admitRules } from './admit.ts';
@@ -32,6 +35,8 @@ const isDeclared = (port: Port): port is DeclaredPort => port.mac !== 'learned';
 
 /** All rules of one port object: on its own switch, and on each member switch of its network that can reach it. */
 export function portRules(port: Port, membership: Membership, state: NetworkState): Placement {
+  const host = foreignHost(port, state.desired);
+  if (host) return foreignRules(port, host, membership, state);
   const place = membership.placeOf(port);
   if (!place) return NOWHERE;
   const classify = classifyRule(port, place, state);
@@ -39,14 +44,9 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
 
   const { network, dpid } = place;
   const responders = responderRules(network, port.mac, port.addresses);
-  const remote = remoteRule(port, place, membership);
-  const answered = [remote, ...responders];
-  const placement = new Map<Dpid, readonly Rule[]>();
-  // Switches share rule objects: the cost of a port is its rules, not its rules times the switches.
-  for (const other of membership.reachable(network, dpid)) {
-    if (other !== dpid) placement.set(other, membership.hasNicira(other) ? answered : [remote]);
-  }
-  const spans = placement.size > 0;
+  const to = { network, mac: port.mac, dpid, endpoint: port.endpoint };
+  const placement = placed(remoteRules(to, membership, state), responders, membership);
+  const spansFabric = placement.size > 0 && !isOverlay(state.desired.networkByIndex(network)?.transport);
   placement.set(dpid, [
     classify,
     ...admitRules(port, place.no),
@@ -56,9 +56,39 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
       match: { network, ethDst: port.mac },
       do: [output(place.no)],
     }),
-    ...(spans ? [deliverRule(port, place, membership)] : []),
+    ...(spansFabric ? [deliverRule(port, place, addressOf(to, membership))] : []),
   ]);
   return Object.assign(placement, { lead: dpid });
+}
+
+/** Behind a tunnel endpoint of others: how each member switch gets there, and the answers to who has its addresses. */
+function foreignRules(port: Port, host: Hypervisor, membership: Membership, state: NetworkState): Placement {
+  const network = state.desired.networks.get(`${port.tenant}/${port.network}`);
+  if (!network || !isOverlay(network.transport) || !isDeclared(port)) return NOWHERE;
+  const { index } = network;
+  const switches = membership.segment(index, OVERLAY);
+  const remote = tunnelRules(index, port.mac, switches, host.tunnelAddresses, membership, state);
+  return placed(remote, responderRules(index, port.mac, port.addresses), membership);
+}
+
+/** Switches share rule objects, and lists of them: the cost of a port is its rules, not its rules times the switches. */
+function placed(
+  remote: ReadonlyMap<Dpid, Rule>,
+  responders: readonly Rule[],
+  membership: Membership,
+): Map<Dpid, readonly Rule[]> {
+  const placement = new Map<Dpid, readonly Rule[]>();
+  const lists = new Map<Rule, readonly Rule[]>();
+  for (const [dpid, way] of remote) {
+    if (!membership.hasNicira(dpid)) {
+      placement.set(dpid, [way]);
+      continue;
+    }
+    const list = lists.get(way) ?? [way, ...responders];
+    lists.set(way, list);
+    placement.set(dpid, list);
+  }
+  return placement;
 }
 
 function classifyRule(port: Port, place: Member, state: NetworkState): Rule {
@@ -75,21 +105,10 @@ function classifyRule(port: Port, place: Member, state: NetworkState): Rule {
   });
 }
 
-const addressOf = (port: DeclaredPort, place: Member, membership: Membership) =>
-  fabricAddress(FabricType.endpoint, membership.indexOf(place.dpid), port.endpoint);
-
-function remoteRule(port: DeclaredPort, place: Member, membership: Membership): Rule {
-  return rule(pipeline.switch, {
-    priority: Priority.exact,
-    match: { network: place.network, ethDst: port.mac },
-    do: [set('ethDst', addressOf(port, place, membership)), toGroup(GroupId.hop(membership.indexOf(place.dpid)))],
-  });
-}
-
-function deliverRule(port: DeclaredPort, place: Member, membership: Membership): Rule {
+function deliverRule(port: DeclaredPort, place: Member, address: number): Rule {
   return rule(pipeline.deliver, {
     priority: Priority.exact,
-    match: { ethDst: addressOf(port, place, membership) },
+    match: { ethDst: address },
     do: [set('ethDst', port.mac), output(place.no)],
   });
 }

@@ -56,7 +56,13 @@ const version = (): string =>
   (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 /** Flags that are settings: option name → dotted key. */
-const SETTINGS = { data: 'dataDir', openflow: 'openflow.listen', http: 'http.listen', logLevel: 'log.level' } as const;
+const SETTINGS = {
+  data: 'dataDir',
+  openflow: 'openflow.listen',
+  http: 'http.listen',
+  ovsdb: 'ovsdb.listen',
+  logLevel: 'log.level',
+} as const;
 
 function flagValues(options: Readonly<Record<string, unknown>>): FlagValues {
   const flags: Record<string, string | undefined> = {};
@@ -74,6 +80,7 @@ const withSettings = (command: Command): Command =>
     .option('--data <dir>', 'folder of the store and keys')
     .option('--openflow <host:port>', 'where switches connect; several with commas')
     .option('--http <host:port>', 'REST, events and metrics')
+    .option('--ovsdb <host:port>', 'where databases of switches dial in')
     .option('--default-network', 'put every unclaimed edge port into one flat learned network')
     .option('--log-level <level>', 'least level that is written');
 

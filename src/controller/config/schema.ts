@@ -61,6 +61,53 @@ export const ConfigSchema = Type.Object(
       },
       strict,
     ),
+    ovsdb: Type.Object(
+      {
+        listen: Type.String({
+          default: '127.0.0.1:6640',
+          pattern: `^$|${ENDPOINT}`,
+          description: 'where databases of switches dial in; empty: nowhere',
+        }),
+        key: Type.String({
+          default: '',
+          description: 'PEM file of our private key; with cert and ca: TLS both ways round',
+        }),
+        cert: Type.String({ default: '', description: 'PEM file of our certificate' }),
+        ca: Type.String({
+          default: '',
+          description: 'PEM file of the authority that signs the switches’ certificates',
+        }),
+        approval: Type.Enum(['manual', 'auto'], {
+          default: 'manual',
+          description: 'auto: a database that dials in registers its hypervisor by itself',
+        }),
+        bridge: Type.String({
+          default: 'br-int',
+          minLength: 1,
+          description: 'bridge that machines are plugged into, on hypervisors that register themselves',
+        }),
+        controllers: Type.Array(Type.String({ minLength: 1 }), {
+          default: [],
+          description: 'OpenFlow controllers to set on integration bridges, as tcp:HOST:PORT; empty: left alone',
+        }),
+      },
+      strict,
+    ),
+    underlay: Type.Object(
+      {
+        mtu: Type.Integer({
+          minimum: 576,
+          maximum: 65_535,
+          default: 1_500,
+          description: 'MTU between hypervisors, and of the fabric’s links, bytes',
+        }),
+        family: Type.Union([Type.Literal(4), Type.Literal(6)], {
+          default: 4,
+          description: 'IP version of the tunnels’ outer header, which decides how much room is left',
+        }),
+      },
+      strict,
+    ),
     defaultNetwork: Type.Boolean({
       default: false,
       description: 'put every edge port that no tenant claims into one flat learned network (labs)',

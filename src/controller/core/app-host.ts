@@ -2,10 +2,20 @@ import { createRequire } from 'node:module';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Clock, ConfigError, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
+import type { Hypervisor } from '../model/index.ts';
 import type { RouteSpec } from '../northbound/index.ts';
 import type { ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
-import type { App, AppContext, FlowRemoved, NetworkState, PacketInView, StateChange, SwitchPort } from './app.ts';
+import type {
+  App,
+  AppContext,
+  FlowRemoved,
+  NetworkState,
+  ObjectVerdict,
+  PacketInView,
+  StateChange,
+  SwitchPort,
+} from './app.ts';
 
 /** What the host needs of the core to give to apps. */
 export interface AppHostParts {
@@ -17,6 +27,7 @@ export interface AppHostParts {
   readonly registerCompiler: (compiler: Compiler<NetworkState, StateChange>) => void;
   readonly switchPort: AppContext['switchPort'];
   readonly event: AppContext['event'];
+  readonly statusChanged: AppContext['statusChanged'];
   /** The stored number of a third-party app, allocated at its first start. */
   readonly appNumber: (name: string) => Promise<number>;
 }
@@ -36,6 +47,7 @@ export class AppHost {
   readonly #flowRemoved: FlowRemovedHandler[] = [];
   readonly #onChange: { readonly app: string; readonly fn: (change: StateChange) => void }[] = [];
   readonly #routes: RouteSpec[] = [];
+  #hypervisorVerdict: ((object: Hypervisor) => ObjectVerdict) | undefined;
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
 
@@ -121,6 +133,16 @@ export class AppHost {
     }
   }
 
+  /** What the app in charge says of a hypervisor; undefined when there is none, or it fails. */
+  verdict(object: Hypervisor): ObjectVerdict | undefined {
+    try {
+      return this.#hypervisorVerdict?.(object);
+    } catch (error) {
+      this.#failed('status', error);
+      return undefined;
+    }
+  }
+
   #context(app: App, id: number, settings: unknown): AppContext {
     const parts = this.#parts;
     return {
@@ -142,6 +164,10 @@ export class AppHost {
         this.#onChange.push({ app: app.name, fn });
       },
       switchPort: parts.switchPort,
+      onStatus: (_kind, verdict) => {
+        this.#hypervisorVerdict = verdict;
+      },
+      statusChanged: parts.statusChanged,
       route: (spec) => {
         if (!spec.path.startsWith(`/v1/apps/${app.name}/`) && spec.path !== `/v1/apps/${app.name}`) {
           throw new InvariantError(

@@ -1,5 +1,5 @@
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
-import type { DesiredChange, DesiredReader } from '../model/index.ts';
+import type { DesiredChange, DesiredReader, Hypervisor, JsonObject } from '../model/index.ts';
 import type { RouteSpec } from '../northbound/index.ts';
 import type { ObservedChange, ObservedReader, ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
@@ -42,7 +42,7 @@ export interface NetworkState {
 export type StateChange = DesiredChange | ObservedChange;
 
 /** Numbers of the apps in cookies; 1…255 are ours, third-party apps get 256 and up, stored. */
-export const AppId = { discovery: 1, fabric: 2, tenants: 3, learning: 4 } as const;
+export const AppId = { discovery: 1, fabric: 2, tenants: 3, learning: 4, overlay: 5, hypervisors: 6 } as const;
 
 /** A connected switch, as far as apps may act on it directly. Rules go through compilers only. */
 export interface SwitchPort {
@@ -52,6 +52,16 @@ export interface SwitchPort {
    * `frame` is copied. Returns false, and counts, when the switch is not connected or its buffer is over budget.
    */
   packetOut(inPort: number, outPorts: readonly number[], frame: Uint8Array, at?: number, end?: number): boolean;
+}
+
+/** What an app says of an object whose state is not told by rules alone. */
+export interface ObjectVerdict {
+  readonly ok: boolean;
+  /** Stable, PascalCase. */
+  readonly reason: string;
+  readonly message: string;
+  /** Further members of `status`. */
+  readonly fields: JsonObject;
 }
 
 export interface AppContext {
@@ -73,6 +83,10 @@ export interface AppContext {
   /** After a state change is in `state` and before compilers see it. */
   onChange(handler: (change: StateChange) => void): void;
   switchPort(dpid: Dpid): SwitchPort | undefined;
+  /** Says what stands in the status of hypervisors. One app does. */
+  onStatus(kind: 'hypervisor', verdict: (object: Hypervisor) => ObjectVerdict): void;
+  /** What `onStatus` says of this object may be something else now. */
+  statusChanged(kind: 'hypervisor', id: string): void;
   /**
    * Answers requests under `/v1/apps/NAME/…`, with the app's name; part of the OpenAPI document. Only during `start`.
    * Throws InvariantError for a path elsewhere.

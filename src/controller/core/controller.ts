@@ -18,7 +18,7 @@ import { CompileEngine, countFlows, isOurs, RuleBook } from '../rules/index.ts';
 import { type ListenerSpec, OpenFlowServer, type Session, type SwitchDescription } from '../session/index.ts';
 import { IdAllocator, IdSpaces, openSqliteStore, type Store, StoredHintStore } from '../store/index.ts';
 import type { Telemetry } from '../telemetry/index.ts';
-import type { App, NetworkState, StateChange } from './app.ts';
+import type { App, NetworkState, ObjectVerdict, StateChange } from './app.ts';
 import { AppHost, loadApp } from './app-host.ts';
 import { Arrivals } from './arrivals.ts';
 import { ObjectStatus, type PortProblem } from './object-status.ts';
@@ -32,14 +32,24 @@ export interface ControllerOptions {
   readonly telemetry: Telemetry;
   readonly clock?: Clock;
   /** Apps with their settings, in order of start. */
-  readonly apps: (facts: { readonly discoveryKey: Buffer }) => readonly (readonly [app: App, settings: unknown])[];
+  readonly apps: (facts: AppFacts) => readonly (readonly [app: App, settings: unknown])[];
   /** Why a port cannot work as things are. */
   readonly portProblem: (port: Port, state: NetworkState) => PortProblem | undefined;
+}
+
+/** What apps that this build ships are made from. */
+export interface AppFacts {
+  readonly discoveryKey: Buffer;
+  readonly objects: ObjectService;
+  /** To be told where databases of switches dial in. */
+  readonly ovsdbListening: (address: string) => void;
 }
 
 /** Where a running controller is reached. */
 export interface Addresses {
   readonly openflow: readonly string[];
+  /** Where databases of switches dial in; empty when they may not. */
+  readonly ovsdb: string;
   readonly http: string;
 }
 
@@ -110,6 +120,7 @@ export class Controller {
       clock,
       port: (path) => this.#port(path),
       portProblem: (port) => options.portProblem(port, this.#state),
+      verdict: (path) => this.#verdict(path),
       onReady: (path, { status, reason, message }) =>
         this.#event(
           status === 'True' ? 'object.ready' : 'object.degraded',
@@ -132,6 +143,7 @@ export class Controller {
       registerCompiler: (compiler) => void this.#engine.register(compiler),
       switchPort: (dpid) => this.#server.sessions.get(dpid),
       event: (type, fields, tenant) => this.#event(type, fields, tenant),
+      statusChanged: (kind, id) => this.#status.touch(restPath(kind, { tenant: '', id })),
       appNumber: (name) => appNumbers.allocate(name),
     });
     this.#server = new OpenFlowServer({
@@ -189,7 +201,7 @@ export class Controller {
     const store = await openSqliteStore({ path: join(config.dataDir, 'netloom.db'), log, clock, metrics });
     let controller: Controller | undefined;
     try {
-      const objects = await openObjectService({ store, log, clock, metrics });
+      const objects = await openObjectService({ store, log, clock, metrics, underlay: config.underlay });
       const hints = new StoredHintStore({ store, log, clock });
       controller = new Controller(options, store, objects, hints);
       await controller.#start();
@@ -202,7 +214,7 @@ export class Controller {
   }
 
   /** Where it listens. */
-  addresses: Addresses = { openflow: [], http: '' };
+  addresses: Addresses = { openflow: [], http: '', ovsdb: '' };
 
   async #start(): Promise<void> {
     const { config } = this.#options;
@@ -217,7 +229,15 @@ export class Controller {
     publishChanges(this.#objects, this.#events);
     this.#observed.onChange('core', (change) => this.#observedChanged(change));
     const discoveryKey = secret(join(config.dataDir, 'discovery-key'));
-    for (const [app, settings] of this.#options.apps({ discoveryKey })) await this.#apps.start(app, settings);
+    let ovsdb = '';
+    const facts: AppFacts = {
+      discoveryKey,
+      objects: this.#objects,
+      ovsdbListening: (address) => {
+        ovsdb = address;
+      },
+    };
+    for (const [app, settings] of this.#options.apps(facts)) await this.#apps.start(app, settings);
     for (const reference of config.apps) {
       const app = await loadApp(reference);
       await this.#apps.start(app, config.appSettings[app.name]);
@@ -250,7 +270,7 @@ export class Controller {
     });
     const { host, port } = endpoint('http.listen', config.http.listen);
     const bound = await this.#http.listen(host, port);
-    this.addresses = { openflow, http: `http://${hostPort(bound.address, bound.port)}` };
+    this.addresses = { openflow, ovsdb, http: `http://${hostPort(bound.address, bound.port)}` };
   }
 
   /** Finishes requests, then takes everything down. Flows stay on the switches. Calling it again waits for the first. */
@@ -322,7 +342,7 @@ export class Controller {
     const change = (tenant: string, by: number): void => {
       flows.set(tenant, (flows.get(tenant) ?? this.#book.flowsOfScope(tenant)) + by);
     };
-    for (const { kind, after } of changes) if (after && kind !== 'tenant') change(after.tenant, 0);
+    for (const { after } of changes) if (after && 'tenant' in after) change(after.tenant, 0);
     for (const [owner, placement] of this.#engine.outlook(changes, this.#state)) {
       const tenant = owner.object === undefined ? undefined : tenantOf(owner.object);
       if (tenant !== undefined) change(tenant, countFlows(placement) - this.#book.flowCount(owner.key));
@@ -337,6 +357,12 @@ export class Controller {
   #port(path: string): Port | undefined {
     const match = /^\/v1\/tenants\/([^/]+)\/ports\/([^/]+)$/.exec(path);
     return match ? this.#objects.desired.ports.get(`${match[1]}/${match[2]}`) : undefined;
+  }
+
+  #verdict(path: string): ObjectVerdict | undefined {
+    const id = /^\/v1\/hypervisors\/([^/]+)$/.exec(path)?.[1];
+    const hypervisor = id === undefined ? undefined : this.#objects.desired.hypervisors.get(id);
+    return hypervisor && this.#apps.verdict(hypervisor);
   }
 
   #networkPath(index: number): string | undefined {

@@ -56,10 +56,6 @@ export interface MutableEffect extends Effect {
 export const isLearned = (member: Member | undefined): boolean =>
   member !== undefined && (member.port === undefined || member.port.mac === 'learned');
 
-/** The switch binding of a port, undefined when it has none (unbound, or bound to a hypervisor). */
-export const switchBinding = (port: Port | undefined): { switch: Dpid; port: string | number } | undefined =>
-  port?.binding !== undefined && 'switch' in port.binding ? port.binding : undefined;
-
 /** Key of a port object in desired state. */
 export const portKey = (port: Port): string => `${port.tenant}/${port.id}`;
 /** Key of the network that a port object names. */
@@ -116,6 +112,8 @@ export function isCurrent(change: StateChange, { desired }: NetworkState): boole
       const { tenant, id } = (change.after ?? change.before)!;
       return desired.networks.get(`${tenant}/${id}`) === change.after;
     }
+    case 'hypervisor':
+      return desired.hypervisors.get((change.after ?? change.before)!.id) === change.after;
     default:
       return true;
   }

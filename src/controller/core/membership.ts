@@ -1,7 +1,8 @@
 import type { Dpid } from '../kernel/index.ts';
-import type { Network, Port } from '../model/index.ts';
-import type { ObservedPort, ObservedSwitch } from '../observed/index.ts';
+import type { Hypervisor, Network, Port } from '../model/index.ts';
+import type { ObservedPort, ObservedSwitch, TunnelType } from '../observed/index.ts';
 import type { NetworkState, StateChange } from './app.ts';
+import { type BoundTo, boundTo, foreignHost, physicalOf, type Ref, refOf, refsOf } from './attachment.ts';
 import {
   addTo,
   DEFAULT_NETWORK,
@@ -15,8 +16,8 @@ import {
   networkKey,
   newEffect,
   portKey,
-  switchBinding,
 } from './effect.ts';
+import { commonFamily, isOverlay, OVERLAY, type Vtep } from './overlay.ts';
 import { Segments } from './segments.ts';
 
 interface SwitchRecord {
@@ -26,12 +27,14 @@ interface SwitchRecord {
   /** Smallest datapath id of the component: equal for two switches when there is a way between them. */
   component: Dpid;
   /** Port objects bound here by what their binding names, lowest endpoint id first. */
-  readonly claims: Map<string | number, Port[]>;
+  readonly claims: Map<Ref, Port[]>;
   readonly members: Map<number, Member>;
   /** Where port objects are, by their key. */
   readonly placed: Map<string, number>;
   /** Members that a port object claims. */
   claimed: number;
+  /** Its end of the tunnels, when it is a hypervisor's. */
+  vtep: Vtep | undefined;
 }
 
 /**
@@ -50,6 +53,8 @@ export class Membership {
   readonly #declared = new Map<number, Map<number, Port>>();
   /** Where a port object is in `#declared`, by its key. */
   readonly #declaredAt = new Map<string, { readonly network: number; readonly mac: number }>();
+  /** Networks that tunnels carry, as they were last looked at. */
+  readonly #overlays = new Set<number>();
   readonly #effects = new WeakMap<StateChange, Effect>();
   /** Desired changes of this turn, which a planner may take back before the turn ends. */
   #revocable: StateChange[] = [];
@@ -58,6 +63,8 @@ export class Membership {
     this.#state = state;
     const effect = newEffect();
     for (const port of state.desired.ports.values()) this.#declare(portKey(port), port);
+    for (const { index, transport } of state.desired.networks.values())
+      if (isOverlay(transport)) this.#overlays.add(index);
     for (const dpid of state.observed.switches.keys()) this.#switchChanged(dpid, effect);
     this.#regroup(state.observed.switches.keys(), effect);
   }
@@ -74,7 +81,7 @@ export class Membership {
     if (last && !isCurrent(last, this.#state)) this.#settle(effect);
     this.#apply(change, effect);
     this.#effects.set(change, effect);
-    if (change.kind === 'port' || change.kind === 'network') {
+    if (change.kind === 'port' || change.kind === 'network' || change.kind === 'hypervisor') {
       // A planner applies changes, looks, and takes them back within one turn: look again when the turn is over.
       if (this.#revocable.push(change) === 1) {
         queueMicrotask(() => {
@@ -103,10 +110,9 @@ export class Membership {
 
   /** The physical port that this port object has, undefined when it has none. */
   placeOf(port: Port): Member | undefined {
-    const binding = switchBinding(port);
-    if (!binding) return undefined;
-    const physical = this.#state.observed.resolvePort(binding.switch, binding.port);
-    const member = physical && this.at(binding.switch, physical.no);
+    const bound = boundTo(port, this.#state.desired);
+    const physical = bound && physicalOf(bound, this.#state.observed);
+    const member = physical && this.at(bound.dpid, physical.no);
     return member?.port !== undefined && portKey(member.port) === portKey(port) ? member : undefined;
   }
 
@@ -130,14 +136,27 @@ export class Membership {
     return this.#segments.of(network, component, (dpid) => this.indexOf(dpid));
   }
 
-  /** Member switches of a network that this switch can reach over the fabric, itself among them when it is a member. */
+  /**
+   * Member switches of a network that this switch can reach, itself among them when it is a member: over the fabric, or through
+   * tunnels when the network is an overlay.
+   */
   reachable(network: number, from: Dpid): readonly Dpid[] {
     const record = this.#switches.get(from);
     if (!record) return [];
-    if (network !== DEFAULT_NETWORK && this.#state.desired.networkByIndex(network)?.transport !== 'fabric') {
-      return this.portCount(network, from) > 0 ? [from] : [];
-    }
-    return this.segment(network, record.component);
+    const transport = this.#state.desired.networkByIndex(network)?.transport;
+    if (!isOverlay(transport)) return this.segment(network, record.component);
+    const { vtep } = record;
+    return this.segment(network, OVERLAY).filter((dpid) => {
+      if (dpid === from) return true;
+      const other = this.vtepOf(dpid);
+      if (!vtep?.ports.has(transport) || !other?.ports.has(transport)) return false;
+      return commonFamily(vtep.addresses, other.addresses) !== undefined;
+    });
+  }
+
+  /** A switch's end of the tunnels; undefined when it is no hypervisor's. */
+  vtepOf(dpid: Dpid): Vtep | undefined {
+    return this.#switches.get(dpid)?.vtep;
   }
 
   /** True when this member switch of the network can reach another one. */
@@ -188,7 +207,11 @@ export class Membership {
       case 'paths':
         this.#regroup(change.dpids, effect);
         break;
+      case 'hypervisor':
+        this.#hypervisorEdited(change.before, change.after, effect);
+        break;
       case 'tenant':
+      case 'tunnel':
       case 'link':
       case 'host':
         break;
@@ -212,27 +235,97 @@ export class Membership {
     effect.ports.add(portKey(edited));
     this.#declare(portKey(edited), now);
     for (const port of new Set([before, after, now])) {
-      const binding = switchBinding(port);
-      if (!binding) continue;
-      const record = this.#switches.get(binding.switch);
-      if (!record) continue;
-      this.#claim(record, binding.port, edited);
-      const physical = this.#state.observed.resolvePort(binding.switch, binding.port);
-      if (physical) this.#resolve(record, physical.no, effect);
+      if (!port) continue;
+      const bound = boundTo(port, this.#state.desired);
+      if (bound) this.#rebind(bound, edited, effect);
+      else if (foreignHost(port, this.#state.desired)) this.#foreignMoved(port, effect);
     }
+  }
+
+  #rebind(bound: BoundTo, port: Port, effect: MutableEffect): void {
+    const record = this.#switches.get(bound.dpid);
+    if (!record) return;
+    this.#claim(record, refOf(bound), port);
+    const physical = physicalOf(bound, this.#state.observed);
+    if (physical) this.#resolve(record, physical.no, effect);
+  }
+
+  /** A port behind somebody else's tunnel endpoint came, went, or changed: member switches replicate to that endpoint, or do no more. */
+  #foreignMoved(port: Port, effect: MutableEffect): void {
+    const network = this.#state.desired.networks.get(networkKey(port));
+    if (network) addTo(effect.locals, network.index, OVERLAY);
+  }
+
+  #hypervisorEdited(before: Hypervisor | undefined, after: Hypervisor | undefined, effect: MutableEffect): void {
+    const { id } = (after ?? before)!;
+    const now = this.#state.desired.hypervisors.get(id);
+    const dpids = new Set([before?.datapathId, after?.datapathId, now?.datapathId]);
+    for (const port of this.#state.desired.portsOfHypervisor(id)) {
+      effect.ports.add(portKey(port));
+      if (dpids.has(undefined)) this.#foreignMoved(port, effect);
+      if (!port.binding || !('hypervisor' in port.binding)) continue;
+      const { interfaceId } = port.binding;
+      for (const dpid of dpids) if (dpid !== undefined) this.#rebind({ dpid, interfaceId }, port, effect);
+    }
+    for (const dpid of dpids) {
+      const record = dpid === undefined ? undefined : this.#switches.get(dpid);
+      if (record) this.#tunnelsChanged(record, effect);
+    }
+  }
+
+  /** Looks anew at a switch's end of the tunnels. */
+  #tunnelsChanged(record: SwitchRecord, effect: MutableEffect): void {
+    const { vtep } = record;
+    record.vtep = this.#vtep(record.dpid);
+    if (JSON.stringify(plain(vtep)) === JSON.stringify(plain(record.vtep))) return;
+    for (const network of new Set([...record.members.values()].map((member) => member.network))) {
+      if (!this.#overlays.has(network)) continue;
+      addTo(effect.edges, network, OVERLAY);
+      addTo(effect.locals, network, record.dpid);
+    }
+  }
+
+  #vtep(dpid: Dpid): Vtep | undefined {
+    const hypervisor = this.#state.desired.hypervisorByDpid(dpid);
+    if (!hypervisor) return undefined;
+    const ports = new Map<TunnelType, number>();
+    for (const { no, tunnel } of this.#state.observed.switches.get(dpid)?.ports.values() ?? []) {
+      if (tunnel !== undefined) ports.set(tunnel, Math.min(no, ports.get(tunnel) ?? no));
+    }
+    return { hypervisor: hypervisor.id, addresses: hypervisor.tunnelAddresses, ports };
   }
 
   #networkEdited(before: Network | undefined, after: Network | undefined, effect: MutableEffect): void {
     const { tenant, id } = (after ?? before)!;
+    for (const index of new Set([before?.index, after?.index])) if (index !== undefined) this.#carriedBy(index, effect);
     if (before?.index !== after?.index) {
       for (const port of this.#state.desired.portsOfNetwork(tenant, id)) this.#portEdited(port, port, effect);
     }
-    if (!before || !after || before.transport === after.transport) return;
-    // The transport decides what the fabric carries: all of the network is looked at again.
+    if (!before || !after || (before.transport === after.transport && before.segmentId === after.segmentId)) return;
+    // Transport and segment decide how it is carried: all of the network is looked at again.
     for (const dpid of this.switchesOf(after.index)) {
       addTo(effect.locals, after.index, dpid);
-      addTo(effect.edges, after.index, this.#switches.get(dpid)!.component);
+      addTo(effect.edges, after.index, this.#component(this.#switches.get(dpid)!, after.index));
     }
+    for (const port of this.#state.desired.portsOfNetwork(tenant, id)) effect.ports.add(portKey(port));
+  }
+
+  /** Brings up to date whether tunnels or the fabric carry a network. */
+  #carriedBy(index: number, effect: MutableEffect): void {
+    const now = isOverlay(this.#state.desired.networkByIndex(index)?.transport);
+    if (now === this.#overlays.has(index)) return;
+    if (now) this.#overlays.add(index);
+    else this.#overlays.delete(index);
+    for (const dpid of [...this.switchesOf(index)]) {
+      const { component } = this.#switches.get(dpid)!;
+      const [from, to] = now ? [component, OVERLAY] : [OVERLAY, component];
+      this.#segments.move(index, dpid, from, to, effect);
+    }
+  }
+
+  /** The component within which a network joins this switch with others. */
+  #component({ component }: SwitchRecord, network: number): Dpid {
+    return this.#overlays.has(network) ? OVERLAY : component;
   }
 
   /** Keeps the index of MACs. */
@@ -254,12 +347,12 @@ export class Membership {
   }
 
   /** Brings one entry of a switch's claims in line with the desired port. */
-  #claim(record: SwitchRecord, ref: string | number, port: Port): void {
+  #claim(record: SwitchRecord, ref: Ref, port: Port): void {
     const key = portKey(port);
     const others = (record.claims.get(ref) ?? []).filter((other) => portKey(other) !== key);
     const now = this.#state.desired.ports.get(key);
-    const binding = switchBinding(now);
-    if (now && binding?.switch === record.dpid && binding.port === ref) {
+    const bound = boundTo(now, this.#state.desired);
+    if (now && bound?.dpid === record.dpid && refOf(bound) === ref) {
       others.push(now);
       others.sort((a, b) => a.endpoint - b.endpoint);
     }
@@ -280,12 +373,13 @@ export class Membership {
       effect.switches.add(dpid);
     }
     const nicira = speaksNicira(now);
+    this.#tunnelsChanged(record, effect);
     if (record.nicira !== nicira) {
       record.nicira = nicira;
       effect.switches.add(dpid);
       for (const { network } of record.members.values()) {
         addTo(effect.locals, network, dpid);
-        addTo(effect.edges, network, record.component);
+        addTo(effect.edges, network, this.#component(record, network));
       }
     }
     for (const no of new Set([...now.ports.keys(), ...record.members.keys()])) this.#resolve(record, no, effect);
@@ -301,11 +395,14 @@ export class Membership {
       members: new Map(),
       placed: new Map(),
       claimed: 0,
+      vtep: this.#vtep(now.dpid),
     };
     this.#switches.set(now.dpid, record);
-    for (const port of this.#state.desired.portsBoundTo(now.dpid)) {
-      const binding = switchBinding(port);
-      if (binding) this.#claim(record, binding.port, port);
+    const { desired } = this.#state;
+    const hypervisor = desired.hypervisorByDpid(now.dpid);
+    const bound = hypervisor ? desired.portsOfHypervisor(hypervisor.id) : [];
+    for (const ports of [desired.portsBoundTo(now.dpid), bound]) {
+      for (const port of ports) this.#claim(record, refOf(boundTo(port, desired)!), port);
     }
     return record;
   }
@@ -324,17 +421,21 @@ export class Membership {
   ): void {
     const record = this.#switches.get(dpid);
     if (!record) return;
+    if (before?.tunnel !== undefined || after?.tunnel !== undefined) this.#tunnelsChanged(record, effect);
     for (const physical of [before, after]) {
       if (!physical) continue;
       this.#resolve(record, physical.no, effect);
       // A name that two ports share resolves to neither: its other bearer changes with this one.
-      const claimants = record.claims.get(physical.name);
-      if (!claimants) continue;
-      const bearer = this.#state.observed.resolvePort(dpid, physical.name);
-      if (bearer && bearer.no !== physical.no) this.#resolve(record, bearer.no, effect);
-      for (const claimant of claimants) {
-        const no = record.placed.get(portKey(claimant));
-        if (no !== undefined && no !== physical.no) this.#resolve(record, no, effect);
+      const { name: port, interfaceId } = physical;
+      for (const bound of [{ dpid, port }, ...(interfaceId === undefined ? [] : [{ dpid, interfaceId }])]) {
+        const claimants = record.claims.get(refOf(bound));
+        if (!claimants) continue;
+        const bearer = physicalOf(bound, this.#state.observed);
+        if (bearer && bearer.no !== physical.no) this.#resolve(record, bearer.no, effect);
+        for (const claimant of claimants) {
+          const no = record.placed.get(portKey(claimant));
+          if (no !== undefined && no !== physical.no) this.#resolve(record, no, effect);
+        }
       }
     }
   }
@@ -343,13 +444,13 @@ export class Membership {
   #resolve(record: SwitchRecord, no: number, effect: MutableEffect): void {
     const { observed, desired, defaultNetwork } = this.#state;
     const physical = observed.switches.get(record.dpid)?.ports.get(no);
-    if (!physical || physical.role === 'link' || physical.role === 'local') {
+    if (!physical || physical.role === 'link' || physical.role === 'local' || physical.role === 'tunnel') {
       this.#set(record, no, undefined, effect);
       return;
     }
-    const byName = observed.resolvePort(record.dpid, physical.name)?.no === no ? record.claims.get(physical.name) : [];
     let winner: Port | undefined;
-    for (const claimant of [...(record.claims.get(no) ?? []), ...(byName ?? [])]) {
+    const claimants = refsOf(record.dpid, physical, observed).flatMap((ref) => record.claims.get(ref) ?? []);
+    for (const claimant of claimants) {
       if (winner && winner.endpoint <= claimant.endpoint) continue;
       if (desired.networks.has(networkKey(claimant))) winner = claimant;
     }
@@ -383,8 +484,9 @@ export class Membership {
       if (network !== undefined) addTo(effect.locals, network, record.dpid);
     }
     if (old?.network === member?.network) return;
-    if (old) this.#segments.leave(old.network, record, no, effect);
-    if (member) this.#segments.join(member.network, record, no, effect);
+    const site = (network: number) => ({ dpid: record.dpid, component: this.#component(record, network) });
+    if (old) this.#segments.leave(old.network, site(old.network), no, effect);
+    if (member) this.#segments.join(member.network, site(member.network), no, effect);
   }
 
   /** Finds the components of these switches anew and moves those whose representative changed. */
@@ -407,10 +509,14 @@ export class Membership {
     const from = record.component;
     record.component = to;
     for (const network of new Set([...record.members.values()].map((member) => member.network))) {
-      this.#segments.move(network, record.dpid, from, to, effect);
+      if (!this.#overlays.has(network)) this.#segments.move(network, record.dpid, from, to, effect);
     }
   }
 }
+
+/** A form that can be compared. */
+const plain = (vtep: Vtep | undefined): unknown =>
+  vtep && [vtep.hypervisor, vtep.addresses.map(({ family, value }) => [family, String(value)]), [...vtep.ports].sort()];
 
 /** A switch that was never described is taken for Open vSwitch until it says otherwise. */
 const speaksNicira = (now: ObservedSwitch): boolean => now.nicira || (!now.connected && now.ports.size === 0);

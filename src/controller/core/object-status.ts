@@ -1,6 +1,14 @@
 import type { Clock } from '../kernel/index.ts';
-import { type DesiredChange, type JsonObject, type Port, restPath, type StatusProvider } from '../model/index.ts';
+import {
+  type DesiredChange,
+  idsOf,
+  type JsonObject,
+  type Port,
+  restPath,
+  type StatusProvider,
+} from '../model/index.ts';
 import type { RuleBook, RuleStatus } from '../rules/index.ts';
+import type { ObjectVerdict } from './app.ts';
 
 /** Why a port cannot carry traffic as things are, whatever the switches confirm. */
 export interface PortProblem {
@@ -28,6 +36,8 @@ export interface ObjectStatusParts {
   /** Path of an object → the port, when it is one. */
   readonly port: (path: string) => Port | undefined;
   readonly portProblem: (port: Port) => PortProblem | undefined;
+  /** What an app says of the hypervisor with this path. */
+  readonly verdict: (path: string) => ObjectVerdict | undefined;
   /** Hears of objects whose `Ready` changed. */
   readonly onReady: (path: string, condition: Condition) => void;
 }
@@ -51,10 +61,7 @@ export class ObjectStatus {
 
   /** Fits `ObjectService.setStatusProvider`. */
   readonly provider: StatusProvider = (subject): JsonObject => {
-    const path =
-      subject.kind === 'tenant'
-        ? restPath('tenant', { tenant: subject.object.id })
-        : pathOf(subject.kind, subject.object);
+    const path = restPath(subject.kind, idsOf(subject.object));
     const status = this.#parts.book.objectStatus(path);
     const condition = this.condition(path);
     return {
@@ -63,6 +70,7 @@ export class ObjectStatus {
         condition.status === 'True'
           ? Math.max(subject.object.revision, status?.revision ?? 0)
           : (status?.revision ?? 0),
+      ...this.#parts.verdict(path)?.fields,
       switches: (status?.switches ?? []).map(({ dpid, state, rules }) => ({ switch: dpid, state, rules })),
     };
   };
@@ -93,8 +101,7 @@ export class ObjectStatus {
   /** Forgets what was deleted. */
   changed(changes: readonly DesiredChange[]): void {
     for (const { kind, before, after } of changes) {
-      if (before && !after)
-        this.#known.delete(kind === 'tenant' ? restPath('tenant', { tenant: before.id }) : pathOf(kind, before));
+      if (before && !after) this.#known.delete(restPath(kind, idsOf(before)));
     }
   }
 
@@ -147,6 +154,8 @@ export class ObjectStatus {
     // Nothing is asked of any switch for a port that is bound to nothing.
     if (problem?.reason === 'NotBound') return { status: 'True', reason: problem.reason, message: problem.message };
     if (problem && !problem.placed) return { status: 'False', reason: problem.reason, message: problem.message };
+    const verdict = this.#parts.verdict(path);
+    if (verdict) return { status: verdict.ok ? 'True' : 'False', reason: verdict.reason, message: verdict.message };
     const status = this.#parts.book.objectStatus(path);
     if (!status) return { status: 'True', reason: 'NothingToDo', message: 'no switch is concerned' };
     const rules = explained(status);
@@ -156,9 +165,6 @@ export class ObjectStatus {
     return { status: status.state === 'confirmed' ? 'True' : 'False', ...rules };
   }
 }
-
-const pathOf = (kind: 'network' | 'port', object: { readonly tenant: string; readonly id: string }): string =>
-  restPath(kind, { tenant: object.tenant, id: object.id });
 
 function explained(status: RuleStatus): { reason: string; message: string } {
   const on = (state: RuleStatus['state']): string =>

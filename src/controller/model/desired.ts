@@ -1,42 +1,47 @@
 import type { Dpid } from '../kernel/index.ts';
 import type { ObjectKind } from './service-types.ts';
 import { byText, SortedList } from './sorted.ts';
-import type { DesiredChange, DesiredReader, Network, Port, Tenant } from './types.ts';
+import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
 
 /** Key of a network or port in the maps. */
 export const keyOf = (tenant: string, id: string): string => `${tenant}/${id}`;
 
-const NO_SWITCHES: ReadonlySet<Dpid> = new Set();
+const NO_HYPERVISORS: ReadonlySet<string> = new Set();
 
-/** Ports of one network, and how many of them each switch has. */
+const newPorts = (): SortedList<Port> => new SortedList<Port>((a, b) => a.endpoint - b.endpoint);
+
+/** Ports of one network, and how many of them each hypervisor has. */
 class Members {
-  readonly ports = new SortedList<Port>((a, b) => a.endpoint - b.endpoint);
-  readonly #perSwitch = new Map<Dpid, number>();
-  readonly switches = new Set<Dpid>();
+  readonly ports = newPorts();
+  readonly #perHypervisor = new Map<string, number>();
+  readonly hypervisors = new Set<string>();
 
   add(port: Port): void {
     this.ports.add(port);
-    const dpid = switchOf(port);
-    if (dpid === undefined) return;
-    this.#perSwitch.set(dpid, (this.#perSwitch.get(dpid) ?? 0) + 1);
-    this.switches.add(dpid);
+    const hypervisor = hypervisorOf(port);
+    if (hypervisor === undefined) return;
+    this.#perHypervisor.set(hypervisor, (this.#perHypervisor.get(hypervisor) ?? 0) + 1);
+    this.hypervisors.add(hypervisor);
   }
 
   remove(port: Port): void {
     this.ports.remove(port);
-    const dpid = switchOf(port);
-    if (dpid === undefined) return;
-    const left = this.#perSwitch.get(dpid)! - 1;
-    if (left > 0) this.#perSwitch.set(dpid, left);
+    const hypervisor = hypervisorOf(port);
+    if (hypervisor === undefined) return;
+    const left = this.#perHypervisor.get(hypervisor)! - 1;
+    if (left > 0) this.#perHypervisor.set(hypervisor, left);
     else {
-      this.#perSwitch.delete(dpid);
-      this.switches.delete(dpid);
+      this.#perHypervisor.delete(hypervisor);
+      this.hypervisors.delete(hypervisor);
     }
   }
 }
 
 const switchOf = (port: Port): Dpid | undefined =>
   port.binding && 'switch' in port.binding ? port.binding.switch : undefined;
+
+const hypervisorOf = (port: Port): string | undefined =>
+  port.binding && 'hypervisor' in port.binding ? port.binding.hypervisor : undefined;
 
 /**
  * Desired state in memory, with its indices kept as changes come. `revert` takes back what `apply` did, so that a plan can be
@@ -47,15 +52,19 @@ export class Desired implements DesiredReader {
   readonly tenants = new Map<string, Tenant>();
   readonly networks = new Map<string, Network>();
   readonly ports = new Map<string, Port>();
+  readonly hypervisors = new Map<string, Hypervisor>();
   readonly #byIndex = new Map<number, Network>();
   readonly #members = new Map<string, Members>();
-  readonly #bound = new Map<Dpid, SortedList<Port>>();
+  readonly #boundToSwitch = new Map<string, SortedList<Port>>();
+  readonly #boundToHypervisor = new Map<string, SortedList<Port>>();
+  readonly #byDpid = new Map<Dpid, Hypervisor>();
   readonly #networkCount = new Map<string, number>();
   readonly #portCount = new Map<string, number>();
   readonly #keys: Readonly<Record<ObjectKind, SortedList<string>>> = {
     tenant: new SortedList(byText),
     network: new SortedList(byText),
     port: new SortedList(byText),
+    hypervisor: new SortedList(byText),
   };
 
   networkByIndex(index: number): Network | undefined {
@@ -77,11 +86,19 @@ export class Desired implements DesiredReader {
   }
 
   portsBoundTo(dpid: Dpid): Iterable<Port> {
-    return this.#bound.get(dpid) ?? [];
+    return this.#boundToSwitch.get(dpid) ?? [];
   }
 
-  switchesOf(tenant: string, network: string): ReadonlySet<Dpid> {
-    return this.#members.get(keyOf(tenant, network))?.switches ?? NO_SWITCHES;
+  portsOfHypervisor(hypervisor: string): Iterable<Port> {
+    return this.#boundToHypervisor.get(hypervisor) ?? [];
+  }
+
+  hypervisorsOf(tenant: string, network: string): ReadonlySet<string> {
+    return this.#members.get(keyOf(tenant, network))?.hypervisors ?? NO_HYPERVISORS;
+  }
+
+  hypervisorByDpid(dpid: Dpid): Hypervisor | undefined {
+    return this.#byDpid.get(dpid);
   }
 
   countNetworks(tenant: string): number {
@@ -136,6 +153,13 @@ export class Desired implements DesiredReader {
         if (after) this.#attach(after);
         count(this.#portCount, before?.tenant, after?.tenant);
         swap(this.ports, this.#keys.port, fullKey(before), fullKey(after), after);
+        return;
+      }
+      case 'hypervisor': {
+        const [before, after] = back ? [change.after, change.before] : [change.before, change.after];
+        if (before?.datapathId !== undefined) this.#byDpid.delete(before.datapathId);
+        if (after?.datapathId !== undefined) this.#byDpid.set(after.datapathId, after);
+        swap(this.hypervisors, this.#keys.hypervisor, before?.id, after?.id, after);
       }
     }
   }
@@ -145,11 +169,8 @@ export class Desired implements DesiredReader {
     const members = this.#members.get(key) ?? new Members();
     this.#members.set(key, members);
     members.add(port);
-    const dpid = switchOf(port);
-    if (dpid === undefined) return;
-    const bound = this.#bound.get(dpid) ?? new SortedList<Port>((a, b) => a.endpoint - b.endpoint);
-    this.#bound.set(dpid, bound);
-    bound.add(port);
+    bind(this.#boundToSwitch, switchOf(port), port);
+    bind(this.#boundToHypervisor, hypervisorOf(port), port);
   }
 
   #detach(port: Port): void {
@@ -157,11 +178,22 @@ export class Desired implements DesiredReader {
     const members = this.#members.get(key);
     members?.remove(port);
     if (members?.ports.size === 0) this.#members.delete(key);
-    const dpid = switchOf(port);
-    const bound = dpid === undefined ? undefined : this.#bound.get(dpid);
-    bound?.remove(port);
-    if (dpid !== undefined && bound?.size === 0) this.#bound.delete(dpid);
+    unbind(this.#boundToSwitch, switchOf(port), port);
+    unbind(this.#boundToHypervisor, hypervisorOf(port), port);
   }
+}
+
+function bind(bound: Map<string, SortedList<Port>>, key: string | undefined, port: Port): void {
+  if (key === undefined) return;
+  const ports = bound.get(key) ?? newPorts();
+  bound.set(key, ports);
+  ports.add(port);
+}
+
+function unbind(bound: Map<string, SortedList<Port>>, key: string | undefined, port: Port): void {
+  const ports = key === undefined ? undefined : bound.get(key);
+  ports?.remove(port);
+  if (key !== undefined && ports?.size === 0) bound.delete(key);
 }
 
 const fullKey = (object: Network | Port | undefined): string | undefined => object && keyOf(object.tenant, object.id);

@@ -1,6 +1,6 @@
 export { Desired } from './desired.ts';
 export { invalid, jsonProblems, mergePatch, parseJson, pointerStep } from './json.ts';
-export { largestMtu, restPath, type Underlay } from './objects.ts';
+export { idsOf, largestMtu, restPath, type Underlay } from './objects.ts';
 export {
   BindingSchema,
   ID_PATTERN,

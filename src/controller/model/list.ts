@@ -1,8 +1,8 @@
 import type { Desired } from './desired.ts';
 import { invalid, isObject } from './json.ts';
 import { find, notFound } from './plan.ts';
-import type { ListOptions, ListResult, ObjectJson, ObjectKind } from './service-types.ts';
-import type { Network, Port, Tenant } from './types.ts';
+import type { ListOptions, ListResult, ObjectIds, ObjectJson, ObjectKind } from './service-types.ts';
+import type { AnyObject } from './types.ts';
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
@@ -16,7 +16,7 @@ export function listPage(
   kind: ObjectKind,
   scope: { readonly tenant?: string },
   { limit = DEFAULT_LIMIT, cursor }: ListOptions,
-  render: (object: Tenant | Network | Port) => ObjectJson,
+  render: (object: AnyObject) => ObjectJson,
 ): ListResult {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw invalid([{ pointer: '', message: `limit must be a whole number from 1 to ${MAX_LIMIT}` }]);
@@ -32,11 +32,16 @@ export function listPage(
       return { items, nextCursor: writeCursor(kind, prefix, last), revision: desired.revision };
     }
     last = key;
-    const [owner = '', id] = key.split('/');
-    const object = find(desired, kind, { tenant: owner, ...(id === undefined ? {} : { id }) });
+    const object = find(desired, kind, idsOfKey(kind, key));
     if (object) items.push(render(object));
   }
   return { items, revision: desired.revision };
+}
+
+function idsOfKey(kind: ObjectKind, key: string): ObjectIds {
+  if (kind === 'hypervisor') return { tenant: '', id: key };
+  const [tenant = '', id] = key.split('/');
+  return id === undefined ? { tenant } : { tenant, id };
 }
 
 const writeCursor = (kind: ObjectKind, prefix: string, last: string): string =>

@@ -1,4 +1,5 @@
 import {
+  type Dpid,
   type FieldProblem,
   formatIp,
   formatMac,
@@ -15,9 +16,17 @@ import {
   type SegmentId,
 } from '../kernel/index.ts';
 import { invalid, isObject, jsonObject } from './json.ts';
-import { type Bodies, checkShape, type NetworkBody, type PortBody, type TenantBody, withoutOurs } from './schema.ts';
+import {
+  type Bodies,
+  checkShape,
+  type HypervisorBody,
+  type NetworkBody,
+  type PortBody,
+  type TenantBody,
+  withoutOurs,
+} from './schema.ts';
 import type { JsonObject, ObjectIds, ObjectKind } from './service-types.ts';
-import type { Binding, Network, Port, Quota, Tenant, Transport } from './types.ts';
+import type { AnyObject, Binding, Hypervisor, Network, Port, Quota, Tenant, Transport } from './types.ts';
 
 export interface TenantSpec {
   readonly description: string;
@@ -41,17 +50,26 @@ export interface PortSpec {
   readonly binding: Binding | undefined;
 }
 
+export interface HypervisorSpec {
+  readonly datapathId: Dpid | undefined;
+  readonly tunnelAddresses: readonly IpAddress[];
+  readonly ovsdb: string | undefined;
+  readonly site: string | undefined;
+}
+
 /** What one writes, checked and in typed form. */
 export interface Specs {
   tenant: TenantSpec;
   network: NetworkSpec;
   port: PortSpec;
+  hypervisor: HypervisorSpec;
 }
 
 export interface Objects {
   tenant: Tenant;
   network: Network;
   port: Port;
+  hypervisor: Hypervisor;
 }
 
 /** What carries the overlays. */
@@ -77,13 +95,16 @@ export const largestMtu = (transport: Transport, underlay: Underlay): number =>
 
 /** Path of an object in the API; names it in messages, too. */
 export function restPath(kind: ObjectKind, ids: ObjectIds): string {
+  if (kind === 'hypervisor') return `/v1/hypervisors/${ids.id}`;
   const tenant = `/v1/tenants/${ids.tenant}`;
   return kind === 'tenant' ? tenant : `${tenant}/${kind}s/${ids.id}`;
 }
 
 /** Names an object by itself. */
-export const idsOf = (object: Tenant | Network | Port): ObjectIds =>
-  'tenant' in object ? { tenant: object.tenant, id: object.id } : { tenant: object.id };
+export function idsOf(object: AnyObject): ObjectIds {
+  if ('tunnelAddresses' in object) return { tenant: '', id: object.id };
+  return 'tenant' in object ? { tenant: object.tenant, id: object.id } : { tenant: object.id };
+}
 
 /**
  * The typed form of a body. Throws RequestError 400 with every problem. `underlay` bounds the MTU; without it (for what is
@@ -102,7 +123,7 @@ type Readers = {
   readonly [K in ObjectKind]: (body: Bodies[K], problems: FieldProblem[], underlay: Underlay | undefined) => Specs[K];
 };
 
-const READERS: Readers = { tenant: readTenant, network: readNetwork, port: readPort };
+const READERS: Readers = { tenant: readTenant, network: readNetwork, port: readPort, hypervisor: readHypervisor };
 
 function readTenant(body: TenantBody): TenantSpec {
   return { description: body.description ?? '', quota: body.quota ?? {} };
@@ -182,11 +203,11 @@ function unusable({ family, value }: IpAddress): string | undefined {
   return value >> 120n === 0xffn ? 'multicast' : undefined;
 }
 
-function readAddresses(texts: readonly string[], problems: FieldProblem[]): IpAddress[] {
+function readAddresses(texts: readonly string[], problems: FieldProblem[], at = '/addresses'): IpAddress[] {
   const addresses: IpAddress[] = [];
   const seen = new Set<string>();
   texts.forEach((text, i) => {
-    const pointer = `/addresses/${i}`;
+    const pointer = `${at}/${i}`;
     const address = parseIp(text);
     if (!address) {
       problems.push({ pointer, message: 'must be a full IPv4 or IPv6 address without prefix length' });
@@ -207,6 +228,22 @@ function readBinding(body: NonNullable<PortBody['binding']>): Binding {
   const dpid = parseDpid(body.switch)!;
   const { port } = body;
   return { switch: dpid, port: typeof port === 'string' && /^[1-9]\d{0,9}$/.test(port) ? Number(port) : port };
+}
+
+function readHypervisor(body: HypervisorBody, problems: FieldProblem[]): HypervisorSpec {
+  const tunnelAddresses = readAddresses(body.tunnelAddresses ?? [], problems, '/tunnelAddresses');
+  for (const family of [4, 6] as const) {
+    const [, second] = tunnelAddresses.filter((address) => address.family === family);
+    if (second) problems.push({ pointer: '/tunnelAddresses', message: `at most one IPv${family} address` });
+  }
+  const datapathId = body.datapathId === undefined ? undefined : parseDpid(body.datapathId);
+  if (datapathId === undefined && body.ovsdb !== undefined) {
+    problems.push({ pointer: '/datapathId', message: 'is required with ovsdb: it says which bridge is meant' });
+  }
+  if (datapathId === undefined && tunnelAddresses.length === 0) {
+    problems.push({ pointer: '/tunnelAddresses', message: 'a foreign tunnel endpoint has an address' });
+  }
+  return { datapathId, tunnelAddresses, ovsdb: body.ovsdb, site: body.site };
 }
 
 const isLinkLocal = (address: IpAddress): boolean => address.family === 6 && address.value >> 118n === 0x3fan;
@@ -250,11 +287,15 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       portSecurity,
       binding: binding && { ...binding },
     }),
+  hypervisor: ({ datapathId, tunnelAddresses, ovsdb, site }) =>
+    jsonObject({ datapathId, tunnelAddresses: tunnelAddresses.map(formatIp), ovsdb, site }),
 };
 
 /** The numbers that were allocated for an object; shown in its status. */
-export const allocated = (object: Tenant | Network | Port): JsonObject =>
-  'endpoint' in object ? { endpoint: object.endpoint } : { index: object.index };
+export function allocated(object: AnyObject): JsonObject {
+  if ('tunnelAddresses' in object) return {};
+  return 'endpoint' in object ? { endpoint: object.endpoint } : { index: object.index };
+}
 
 /** Text of an object as stored. Its revision is the store's own. */
 export function toStored<K extends ObjectKind>(kind: K, object: Objects[K]): string {
@@ -267,15 +308,17 @@ export function toStored<K extends ObjectKind>(kind: K, object: Objects[K]): str
 }
 
 /** An object from its stored text. Throws when the text is none of ours (RequestError, TypeError, SyntaxError). */
-export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revision: number): Tenant | Network | Port {
+export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revision: number): AnyObject {
   const stored: unknown = JSON.parse(text);
   if (!isObject(stored)) throw new TypeError('a stored object must be a JSON object');
   const { index, endpoint, createdAt, updatedAt, ...body } = stored;
-  const number = kind === 'port' ? endpoint : index;
-  if (typeof number !== 'number' || typeof createdAt !== 'string' || typeof updatedAt !== 'string') {
-    throw new TypeError('a stored object must have its number, createdAt and updatedAt');
+  if (typeof createdAt !== 'string' || typeof updatedAt !== 'string') {
+    throw new TypeError('a stored object must have createdAt and updatedAt');
   }
   const meta = { revision, createdAt, updatedAt };
+  if (kind === 'hypervisor') return { id: ids.id!, ...meta, ...readSpec(kind, body, undefined) };
+  const number = kind === 'port' ? endpoint : index;
+  if (typeof number !== 'number') throw new TypeError('a stored object must have its number');
   if (kind === 'tenant') return { id: ids.tenant, ...meta, ...readSpec(kind, body, undefined), index: number };
   const of = { tenant: ids.tenant, id: ids.id!, ...meta };
   if (kind === 'port') return { ...of, ...readSpec(kind, body, undefined), endpoint: number };

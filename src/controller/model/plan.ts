@@ -16,12 +16,12 @@ import {
 import { withoutOurs } from './schema.ts';
 import type { AdmissionHook, ObjectIds, ObjectKind } from './service-types.ts';
 import type { Step } from './steps.ts';
-import type { DesiredChange, Network, Port, Tenant } from './types.ts';
+import type { AnyObject, DesiredChange, Hypervisor, Network, Port, Tenant } from './types.ts';
 
 /** What a step came to. `object` is undefined after a deletion. */
 export interface StepPlan {
   readonly changes: readonly DesiredChange[];
-  readonly object: { readonly kind: ObjectKind; readonly object: Tenant | Network | Port } | undefined;
+  readonly object: { readonly kind: ObjectKind; readonly object: AnyObject } | undefined;
   readonly created: boolean;
 }
 
@@ -59,8 +59,9 @@ export function planStep(context: PlanContext, draft: Draft, step: Step): StepPl
 }
 
 /** The object, when it exists. */
-export function find(desired: Desired, kind: ObjectKind, ids: ObjectIds): Tenant | Network | Port | undefined {
+export function find(desired: Desired, kind: ObjectKind, ids: ObjectIds): AnyObject | undefined {
   if (kind === 'tenant') return desired.tenants.get(ids.tenant);
+  if (kind === 'hypervisor') return desired.hypervisors.get(ids.id ?? '');
   const key = keyOf(ids.tenant, ids.id ?? '');
   return kind === 'network' ? desired.networks.get(key) : desired.ports.get(key);
 }
@@ -68,7 +69,7 @@ export function find(desired: Desired, kind: ObjectKind, ids: ObjectIds): Tenant
 export const notFound = (kind: ObjectKind, ids: ObjectIds): RequestError =>
   new RequestError(404, 'NL_NOT_FOUND', `${restPath(kind, ids)} does not exist`);
 
-function checkConditions(step: Step, current: Tenant | Network | Port | undefined): void {
+function checkConditions(step: Step, current: AnyObject | undefined): void {
   const path = restPath(step.kind, step.ids);
   if (step.action !== 'delete' && step.ifNoneMatch && current) {
     throw new RequestError(412, 'NL_PRECONDITION', `${path} exists already (If-None-Match: *)`, [], {
@@ -88,7 +89,7 @@ function checkConditions(step: Step, current: Tenant | Network | Port | undefine
 function patched(
   context: PlanContext,
   step: Extract<Step, { readonly action: 'patch' }>,
-  current: Tenant | Network | Port | undefined,
+  current: AnyObject | undefined,
 ): Specs[ObjectKind] {
   if (!current) throw notFound(step.kind, step.ids);
   const body = mergePatch(fieldsOf(step.kind, current), withoutOurs(step.body));
@@ -96,7 +97,7 @@ function patched(
 }
 
 /** The fields one writes of an object. */
-export const fieldsOf = (kind: ObjectKind, object: Tenant | Network | Port): ReturnType<typeof writtenFields> =>
+export const fieldsOf = (kind: ObjectKind, object: AnyObject): ReturnType<typeof writtenFields> =>
   writtenFields(kind, object as unknown as Specs[typeof kind]);
 
 function planPut<K extends ObjectKind>(
@@ -105,7 +106,7 @@ function planPut<K extends ObjectKind>(
   kind: K,
   ids: ObjectIds,
   spec: Specs[K],
-  current: Tenant | Network | Port | undefined,
+  current: AnyObject | undefined,
 ): StepPlan {
   const change: DesiredChange = CHANGES[kind](context, draft, ids, spec);
   const after = change.after!;
@@ -113,19 +114,19 @@ function planPut<K extends ObjectKind>(
     return { changes: [], object: { kind, object: current }, created: false };
   }
   for (const hook of context.hooks) hook(change, context.desired);
-  draft.put(keys.object(kind, ids), toStored(kind, after as Tenant & Network & Port));
-  if (kind !== 'tenant') draft.put(keys.guard(ids.tenant), context.token);
+  draft.put(keys.object(kind, ids), toStored(kind, after as Tenant & Network & Port & Hypervisor));
+  if (kind === 'network' || kind === 'port') draft.put(keys.guard(ids.tenant), context.token);
   context.desired.apply([change]);
   return { changes: [change], object: { kind, object: after }, created: current === undefined };
 }
 
-const sameObject = (kind: ObjectKind, a: Tenant | Network | Port, b: Tenant | Network | Port): boolean =>
+const sameObject = (kind: ObjectKind, a: AnyObject, b: AnyObject): boolean =>
   JSON.stringify(fieldsOf(kind, a)) === JSON.stringify(fieldsOf(kind, b));
 
 type Change<K extends ObjectKind> = Extract<DesiredChange, { readonly kind: K }>;
 const CHANGES: {
   readonly [K in ObjectKind]: (context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs[K]) => Change<K>;
-} = { tenant: changeTenant, network: changeNetwork, port: changePort };
+} = { tenant: changeTenant, network: changeNetwork, port: changePort, hypervisor: changeHypervisor };
 
 /** Times of an object that is written now. Its revision is not known before it is stored. */
 const stamp = (context: PlanContext, before: { readonly createdAt: string } | undefined) => ({
@@ -245,7 +246,31 @@ function changePort(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Sp
   return { kind: 'port', before, after };
 }
 
-/** Something that only one port may have. */
+/** Ports may be bound to a hypervisor that does not exist yet, as to a switch that was never seen. */
+function changeHypervisor(
+  context: PlanContext,
+  draft: Draft,
+  ids: ObjectIds,
+  spec: Specs['hypervisor'],
+): Change<'hypervisor'> {
+  const before = context.desired.hypervisors.get(ids.id!);
+  const after: Hypervisor = { id: ids.id!, ...stamp(context, before), ...spec };
+  claim(draft, restPath('hypervisor', ids), before ? endpointClaims(before) : [], endpointClaims(after));
+  return { kind: 'hypervisor', before, after };
+}
+
+/** What only one tunnel endpoint may have. */
+function endpointClaims({ datapathId, tunnelAddresses }: Hypervisor): Claim[] {
+  const claims = tunnelAddresses.map((address, i): Claim => {
+    const text = formatIp(address);
+    return { key: keys.unique(`vtep/${text}`), pointer: `/tunnelAddresses/${i}`, what: `tunnel address ${text}` };
+  });
+  if (datapathId === undefined) return claims;
+  const key = keys.unique(`datapath/${datapathId}`);
+  return [...claims, { key, pointer: '/datapathId', what: `datapath id ${datapathId}` }];
+}
+
+/** Something that only one object may have. */
 interface Claim {
   readonly key: string;
   readonly pointer: string;
@@ -315,14 +340,17 @@ function planDelete(
   context: PlanContext,
   draft: Draft,
   step: Extract<Step, { readonly action: 'delete' }>,
-  current: Tenant | Network | Port | undefined,
+  current: AnyObject | undefined,
 ): StepPlan {
   if (!current) throw notFound(step.kind, step.ids);
   const { desired } = context;
   const changes: DesiredChange[] = [];
   const { tenant, id } = step.ids;
   if (step.kind === 'port') changes.push({ kind: 'port', before: current as Port, after: undefined });
-  else {
+  else if (step.kind === 'hypervisor') {
+    // Ports keep their binding: the hypervisor may come back under its name.
+    changes.push({ kind: 'hypervisor', before: current as Hypervisor, after: undefined });
+  } else {
     draft.get(keys.guard(tenant));
     const ports = step.kind === 'tenant' ? desired.portsOf(tenant) : desired.portsOfNetwork(tenant, id!);
     for (const before of ports) changes.push({ kind: 'port', before, after: undefined });
@@ -339,7 +367,7 @@ function planDelete(
   for (const hook of context.hooks) for (const change of changes) hook(change, desired);
   for (const change of changes) remove(desired, draft, change);
   if (step.kind === 'tenant') draft.delete(keys.guard(tenant));
-  else draft.put(keys.guard(tenant), context.token);
+  else if (step.kind !== 'hypervisor') draft.put(keys.guard(tenant), context.token);
   desired.apply(changes);
   return { changes, object: undefined, created: false };
 }
@@ -361,5 +389,8 @@ function remove(desired: Desired, draft: Draft, change: DesiredChange): void {
     case 'port':
       draft.freeId(IdSpaces.endpoint, change.before!.endpoint);
       for (const claimed of claimsOf(desired, change.before!)) draft.delete(claimed.key);
+      return;
+    case 'hypervisor':
+      for (const claimed of endpointClaims(change.before!)) draft.delete(claimed.key);
   }
 }

@@ -127,6 +127,34 @@ export const PortSchema = Type.Object(
   { ...closed, description: 'Attachment of a machine to a network.' },
 );
 
+export const HypervisorSchema = Type.Object(
+  {
+    datapathId: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-fA-F]{16}$',
+        title: 'a datapath id of 16 hex digits',
+        description: 'Its integration bridge. Absent for a tunnel endpoint that is not ours to program.',
+      }),
+    ),
+    tunnelAddresses: Type.Optional(
+      Type.Array(Type.String({ maxLength: 45 }), {
+        maxItems: 2,
+        description: 'Where tunnels to it end: an IPv4 address, an IPv6 address, or one of each.',
+      }),
+    ),
+    ovsdb: Type.Optional(
+      Type.String({
+        pattern: '^(tcp|ssl|unix):.{1,255}$',
+        title: 'tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH',
+        description: 'Where its database listens. Absent when it dials in.',
+      }),
+    ),
+    site: Type.Optional(Type.String({ pattern: ID_PATTERN, title: ID_RULE, description: 'Where it stands.' })),
+  },
+  { ...closed, description: 'A tunnel endpoint: a machine with an integration bridge, or a foreign one.' },
+);
+
+export type HypervisorBody = Type.Static<typeof HypervisorSchema>;
 export type TenantBody = Type.Static<typeof TenantSchema>;
 export type NetworkBody = Type.Static<typeof NetworkSchema>;
 export type PortBody = Type.Static<typeof PortSchema>;
@@ -134,15 +162,22 @@ export interface Bodies {
   tenant: TenantBody;
   network: NetworkBody;
   port: PortBody;
+  hypervisor: HypervisorBody;
 }
 
 /** Schema of what one writes, by kind; also the source of the API's documentation. */
-export const schemas = { tenant: TenantSchema, network: NetworkSchema, port: PortSchema } as const;
+export const schemas = {
+  tenant: TenantSchema,
+  network: NetworkSchema,
+  port: PortSchema,
+  hypervisor: HypervisorSchema,
+} as const;
 
 const validators: { readonly [K in ObjectKind]: Validator } = {
   tenant: Compile(TenantSchema),
   network: Compile(NetworkSchema),
   port: Compile(PortSchema),
+  hypervisor: Compile(HypervisorSchema),
 };
 
 /** Members that we write. A body may bring them back unchanged or stale (GET, edit, PUT): they are left out, not checked. */

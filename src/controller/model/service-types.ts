@@ -1,5 +1,5 @@
 import type { RequestError } from '../kernel/index.ts';
-import type { DesiredChange, DesiredReader, Network, Port, Tenant } from './types.ts';
+import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
 
 /** A value as JSON has it. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
@@ -7,9 +7,12 @@ export interface JsonObject {
   readonly [key: string]: JsonValue;
 }
 
-export type ObjectKind = 'tenant' | 'network' | 'port';
+export type ObjectKind = 'tenant' | 'network' | 'port' | 'hypervisor';
 
-/** Names one object: `id` is absent for a tenant, and the network's or port's own id otherwise. */
+/**
+ * Names one object: `id` is absent for a tenant, and the object's own id otherwise. `tenant` is empty for what no tenant owns (a
+ * hypervisor).
+ */
 export interface ObjectIds {
   readonly tenant: string;
   readonly id?: string;
@@ -125,7 +128,8 @@ export type StatusProvider = (
   object:
     | { readonly kind: 'tenant'; readonly object: Tenant }
     | { readonly kind: 'network'; readonly object: Network }
-    | { readonly kind: 'port'; readonly object: Port },
+    | { readonly kind: 'port'; readonly object: Port }
+    | { readonly kind: 'hypervisor'; readonly object: Hypervisor },
 ) => JsonObject;
 
 /**

@@ -36,7 +36,7 @@ import type {
   WriteResult,
 } from './service-types.ts';
 import { bulkRefusal, patchStep, putStep, type Step, stepOf } from './steps.ts';
-import type { DesiredChange, Network, Port, Tenant } from './types.ts';
+import type { AnyObject, DesiredChange } from './types.ts';
 
 export interface ObjectServiceOptions {
   readonly store: Store;
@@ -459,7 +459,7 @@ class StoredObjects implements ObjectService {
 
   #changeOf(kind: ObjectKind, ids: ObjectIds, value: string | undefined, revision: number): DesiredChange | undefined {
     const before = find(this.desired, kind, ids);
-    let after: Tenant | Network | Port | undefined;
+    let after: AnyObject | undefined;
     if (value !== undefined) {
       try {
         after = fromStored(kind, ids, value, revision);
@@ -480,7 +480,7 @@ class StoredObjects implements ObjectService {
     }
   }
 
-  #render(kind: ObjectKind, object: Tenant | Network | Port, revision: number): ObjectJson {
+  #render(kind: ObjectKind, object: AnyObject, revision: number): ObjectJson {
     const provided = this.#status?.({ kind, object } as Parameters<StatusProvider>[0]);
     return {
       id: object.id,
@@ -502,6 +502,7 @@ class StoredObjects implements ObjectService {
         { labels: { kind: 'tenant' }, value: this.desired.tenants.size },
         { labels: { kind: 'network' }, value: this.desired.networks.size },
         { labels: { kind: 'port' }, value: this.desired.ports.size },
+        { labels: { kind: 'hypervisor' }, value: this.desired.hypervisors.size },
       ],
     });
     metrics.declare({
@@ -521,8 +522,8 @@ class StoredObjects implements ObjectService {
 
 /** Order within a revision: what others rest on comes before them and goes after them. */
 function rank({ kind, after }: DesiredChange): number {
-  if (after) return { tenant: 1, network: 2, port: 3 }[kind];
-  return { port: 0, network: 4, tenant: 5 }[kind];
+  if (after) return { hypervisor: 1, tenant: 2, network: 3, port: 4 }[kind];
+  return { port: 0, network: 5, tenant: 6, hypervisor: 7 }[kind];
 }
 
 const planOf = ({ plan }: Outcome): { readonly plan?: unknown } => (plan === undefined ? {} : { plan });

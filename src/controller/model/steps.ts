@@ -38,7 +38,7 @@ function checkIds(kind: ObjectKind, ids: ObjectIds): void {
     if (id === undefined || !isId(id))
       problems.push({ pointer: '', message: `${name} in the path must be ${ID_RULE}` });
   };
-  check('the tenant id', ids.tenant);
+  if (kind !== 'hypervisor') check('the tenant id', ids.tenant);
   if (kind !== 'tenant') check(`the ${kind} id`, ids.id);
   if (problems.length > 0) throw invalid(problems);
 }

@@ -56,7 +56,24 @@ export interface Port extends Meta {
   readonly binding: Binding | undefined;
 }
 
+/**
+ * A tunnel endpoint. With a datapath id it is a machine whose integration bridge we program; without one it is somebody else's that
+ * speaks the encapsulation (a kernel VXLAN device, say): ports bound to it are reached through its address.
+ */
+export interface Hypervisor extends Meta {
+  readonly datapathId: Dpid | undefined;
+  /** At most one of each family. */
+  readonly tunnelAddresses: readonly IpAddress[];
+  /** Where its database listens (`tcp:HOST:PORT`, `ssl:HOST:PORT`, `unix:PATH`); undefined when it dials in, or there is none. */
+  readonly ovsdb: string | undefined;
+  readonly site: string | undefined;
+}
+
+/** Any northbound object. */
+export type AnyObject = Tenant | Network | Port | Hypervisor;
+
 export type DesiredChange =
+  | { readonly kind: 'hypervisor'; readonly before: Hypervisor | undefined; readonly after: Hypervisor | undefined }
   | { readonly kind: 'tenant'; readonly before: Tenant | undefined; readonly after: Tenant | undefined }
   | { readonly kind: 'network'; readonly before: Network | undefined; readonly after: Network | undefined }
   | { readonly kind: 'port'; readonly before: Port | undefined; readonly after: Port | undefined };
@@ -67,6 +84,8 @@ export interface DesiredReader {
   readonly tenants: ReadonlyMap<string, Tenant>;
   readonly networks: ReadonlyMap<string, Network>;
   readonly ports: ReadonlyMap<string, Port>;
+  /** By id. */
+  readonly hypervisors: ReadonlyMap<string, Hypervisor>;
   networkByIndex(index: number): Network | undefined;
   networksOf(tenant: string): Iterable<Network>;
   portsOf(tenant: string): Iterable<Port>;
@@ -74,6 +93,9 @@ export interface DesiredReader {
   portsOfNetwork(tenant: string, network: string): Iterable<Port>;
   /** Ports bound to a switch by (switch, port), in order of endpoint id. */
   portsBoundTo(dpid: Dpid): Iterable<Port>;
-  /** Switches that ports of this network are bound to. */
-  switchesOf(tenant: string, network: string): ReadonlySet<Dpid>;
+  /** Ports bound to a hypervisor, in order of endpoint id. */
+  portsOfHypervisor(hypervisor: string): Iterable<Port>;
+  /** Hypervisors that ports of this network are bound to. */
+  hypervisorsOf(tenant: string, network: string): ReadonlySet<string>;
+  hypervisorByDpid(dpid: Dpid): Hypervisor | undefined;
 }

@@ -33,6 +33,8 @@ const portView = (port: ObservedPort, badLldp: number): PortView => ({
   up: port.up,
   currentSpeed: port.currentSpeed,
   role: port.role,
+  ...(port.interfaceId === undefined ? {} : { interfaceId: port.interfaceId }),
+  ...(port.tunnel === undefined ? {} : { tunnel: port.tunnel }),
   badLldp,
 });
 

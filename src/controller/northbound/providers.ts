@@ -1,6 +1,5 @@
 import type { Dpid } from '../kernel/index.ts';
-import type { ObjectKind } from '../model/index.ts';
-import type { LinkState } from '../observed/index.ts';
+import type { LinkState, PortRole, TunnelType } from '../observed/index.ts';
 import type { Difference, FlowView, GroupView, MeterView } from '../rules/index.ts';
 import type { Page } from './page.ts';
 
@@ -32,7 +31,10 @@ export interface PortView {
   readonly up: boolean;
   /** kbit/s; 0 when unknown. */
   readonly currentSpeed: number;
-  readonly role: 'pending' | 'edge' | 'link' | 'local';
+  readonly role: PortRole;
+  /** `external_ids:iface-id` of its interface. */
+  readonly interfaceId?: string;
+  readonly tunnel?: TunnelType;
   /** LLDP frames refused here: forged, replayed, or not from where they say. */
   readonly badLldp: number;
 }
@@ -106,9 +108,4 @@ export interface ReadinessCheck {
   readonly ok: boolean;
   /** Why not, or what is behind it. */
   readonly reason?: string;
-}
-
-/** REST path of an object. */
-export function pathOf(kind: ObjectKind, ids: { readonly tenant: string; readonly id?: string }): string {
-  return kind === 'tenant' ? `/v1/tenants/${ids.tenant}` : `/v1/tenants/${ids.tenant}/${kind}s/${ids.id ?? ''}`;
 }

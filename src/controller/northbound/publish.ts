@@ -1,6 +1,5 @@
-import type { DesiredChange, ObjectKind, ObjectService } from '../model/index.ts';
+import { type DesiredChange, idsOf, type ObjectKind, type ObjectService, restPath } from '../model/index.ts';
 import type { EventInput, EventLog } from './event-log.ts';
-import { pathOf } from './providers.ts';
 
 /** The event of one change: `port.created`, `port.updated`, `port.deleted`. Readers get the object itself by its path. */
 export function changeEvent(change: DesiredChange, revision: number): EventInput {
@@ -9,9 +8,9 @@ export function changeEvent(change: DesiredChange, revision: number): EventInput
   const what = change.before === undefined ? 'created' : change.after === undefined ? 'deleted' : 'updated';
   const type = `${kind}.${what}`;
   if (!object) return { type, revision };
-  const tenant = 'tenant' in object ? object.tenant : object.id;
-  const path = pathOf(kind, kind === 'tenant' ? { tenant } : { tenant, id: object.id });
-  return { type, revision, tenant, object: path };
+  const ids = idsOf(object);
+  const path = restPath(kind, ids);
+  return ids.tenant === '' ? { type, revision, object: path } : { type, revision, tenant: ids.tenant, object: path };
 }
 
 /** Publishes what is committed, in order. The function returned ends it. */

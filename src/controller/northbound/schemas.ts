@@ -55,6 +55,10 @@ export const bodies = {
       },
     ],
   },
+  hypervisor: {
+    ...schemas.hypervisor,
+    examples: [{ datapathId: '0000000000000001', tunnelAddresses: ['192.0.2.1'], ovsdb: 'tcp:192.0.2.1:6640' }],
+  },
 };
 
 /** What comes back, by kind. */
@@ -62,6 +66,7 @@ export const objects = {
   tenant: Type.Object({ ...meta, ...schemas.tenant.properties }),
   network: Type.Object({ ...meta, ...schemas.network.properties }),
   port: Type.Object({ ...meta, ...schemas.port.properties }),
+  hypervisor: Type.Object({ ...meta, ...schemas.hypervisor.properties }),
 };
 
 export const ProblemSchema = Type.Object(
@@ -127,7 +132,9 @@ export const SwitchPortSchema = Type.Object({
   mac: Type.String(),
   up: Type.Boolean(),
   currentSpeed: count('kbit/s; 0 when unknown'),
-  role: Type.Union([Type.Literal('pending'), Type.Literal('edge'), Type.Literal('link'), Type.Literal('local')]),
+  role: Type.Enum(['pending', 'edge', 'link', 'tunnel', 'local']),
+  interfaceId: Type.Optional(text('`external_ids:iface-id` of its interface', 'web-1')),
+  tunnel: Type.Optional(Type.Enum(['vxlan', 'nvgre'], { description: 'Encapsulation of a tunnel port' })),
   badLldp: count('LLDP frames refused here: forged, replayed, or not from where they say'),
 });
 

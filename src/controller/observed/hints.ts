@@ -1,5 +1,5 @@
 import type { Dpid, IpAddress, Mac } from '../kernel/index.ts';
-import type { Attachment, PortRole } from './types.ts';
+import type { Attachment, PortRole, TunnelType } from './types.ts';
 
 /** A port as it was in the last run. */
 export interface KnownPort {
@@ -9,6 +9,8 @@ export interface KnownPort {
   readonly up: boolean;
   readonly currentSpeed: number;
   readonly role: PortRole;
+  readonly interfaceId?: string;
+  readonly tunnel?: TunnelType;
 }
 
 /** What a switch said about itself in the last run. */

@@ -30,7 +30,9 @@ import type {
   ObservedPort,
   ObservedSwitch,
   ObservedWriter,
+  PortLabel,
   PortRole,
+  TunnelHealth,
 } from './types.ts';
 
 /** Settings of observed state. Times in ms. */
@@ -50,6 +52,7 @@ export interface ObservedOptions {
   readonly endpoints?: EndpointRange;
 }
 
+const NO_LABEL: PortLabel = {};
 /** Port changes of one switch within this are remembered together. */
 const REMEMBER_MS = 50;
 
@@ -72,6 +75,9 @@ export class Observed implements ObservedWriter {
   readonly #hosts: HostTable;
   readonly #topology = new Topology();
   readonly #badLldp = new Map<Dpid, Map<number, number>>();
+  /** What databases told in this run, by port name. */
+  readonly #labels = new Map<Dpid, ReadonlyMap<string, PortLabel>>();
+  readonly #tunnels = new Map<Dpid, Map<string, TunnelHealth>>();
   readonly #holds: Holds;
   readonly #unremembered = new Set<Dpid>();
   #cancelRemember: (() => void) | undefined;
@@ -149,7 +155,7 @@ export class Observed implements ObservedWriter {
     }
     const ports = new Map<number, ObservedPort>();
     for (const port of description.ports) {
-      if (isRealPort(port.no)) ports.set(port.no, merge(before?.ports.get(port.no), port));
+      if (isRealPort(port.no)) ports.set(port.no, this.#merged(dpid, before?.ports.get(port.no), port));
     }
     const { remote, manufacturer, hardware, software, nicira } = description;
     const since = this.#clock.now();
@@ -182,7 +188,7 @@ export class Observed implements ObservedWriter {
   portChanged(dpid: Dpid, description: PortDescription): void {
     if (!this.#switches.get(dpid) || !isRealPort(description.no)) return;
     const before = this.#switches.port(dpid, description.no);
-    const after = merge(before, description);
+    const after = this.#merged(dpid, before, description);
     if (after === before) return;
     this.#switches.putPort(dpid, after);
     this.#portDiffers(dpid, after.no, before, after);
@@ -208,6 +214,7 @@ export class Observed implements ObservedWriter {
     this.#holds.stop(dpid);
     this.#unremembered.delete(dpid);
     this.#badLldp.delete(dpid);
+    this.#labels.delete(dpid);
     this.#tell({ kind: 'switch', dpid, before, after: undefined });
     for (const port of before.ports.keys()) {
       this.#dropLinks({ dpid, port });
@@ -240,6 +247,10 @@ export class Observed implements ObservedWriter {
     return this.#switches.resolve(dpid, ref);
   }
 
+  portOfInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined {
+    return this.#switches.ofInterface(dpid, interfaceId);
+  }
+
   links(): Iterable<Link> {
     return this.#links.all();
   }
@@ -254,6 +265,14 @@ export class Observed implements ObservedWriter {
 
   nextHops(from: Dpid, to: Dpid): NextHops | undefined {
     return this.#topology.nextHops(from, to);
+  }
+
+  tunnel(dpid: Dpid, to: string): TunnelHealth | undefined {
+    return this.#tunnels.get(dpid)?.get(to);
+  }
+
+  *tunnels(): Iterable<{ readonly dpid: Dpid; readonly to: string; readonly health: TunnelHealth }> {
+    for (const [dpid, ends] of this.#tunnels) for (const [to, health] of ends) yield { dpid, to, health };
   }
 
   host(network: number, mac: Mac): Host | undefined {
@@ -339,6 +358,29 @@ export class Observed implements ObservedWriter {
     this.#commit();
   }
 
+  labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void {
+    this.#labels.set(dpid, labels);
+    for (const before of [...(this.#switches.get(dpid)?.ports.values() ?? [])]) {
+      const after = this.#merged(dpid, before, before);
+      if (after === before) continue;
+      this.#switches.putPort(dpid, after);
+      this.#portDiffers(dpid, after.no, before, after);
+      this.#toRemember(dpid);
+    }
+    this.#commit();
+  }
+
+  tunnelIs(dpid: Dpid, to: string, health: Omit<TunnelHealth, 'since'> | undefined): void {
+    const ends = this.#tunnels.get(dpid) ?? new Map<string, TunnelHealth>();
+    const before = ends.get(to);
+    if (before?.state === health?.state && before?.reason === health?.reason) return;
+    const after = health && { ...health, since: before?.state === health.state ? before.since : this.#clock.now() };
+    if (after) this.#tunnels.set(dpid, ends.set(to, after));
+    else if (ends.delete(to) && ends.size === 0) this.#tunnels.delete(dpid);
+    this.#tell({ kind: 'tunnel', dpid, to, before, after });
+    this.#commit();
+  }
+
   countBadLldp(at: Attachment): void {
     const ports = this.#badLldp.get(at.dpid) ?? new Map<number, number>();
     this.#badLldp.set(at.dpid, ports.set(at.port, (ports.get(at.port) ?? 0) + 1));
@@ -346,20 +388,26 @@ export class Observed implements ObservedWriter {
 
   // --- inside ---
 
+  #merged(dpid: Dpid, before: ObservedPort | undefined, port: PortDescription): ObservedPort {
+    const labels = this.#labels.get(dpid);
+    if (labels) return merge(before, port, labels.get(port.name) ?? NO_LABEL);
+    return merge(before, port, before?.name === port.name ? before : NO_LABEL);
+  }
+
   /** A port that was replaced, went down, or vanished has lost what was proven of it. */
   #portDiffers(dpid: Dpid, no: number, before: ObservedPort | undefined, after: ObservedPort | undefined): void {
     const at = { dpid, port: no };
     this.#tell({ kind: 'observed-port', dpid, no, before, after });
     if (!before) return;
     const same = after?.name === before.name && after.mac === before.mac;
-    if (!same || !after.up) this.#dropLinks(at);
-    if (!same) this.#forgetHosts(at);
+    if (!same || !after.up || after.role === 'tunnel') this.#dropLinks(at);
+    if (!same || after.role === 'tunnel') this.#forgetHosts(at);
     if (!after) this.#badLldp.get(dpid)?.delete(no);
   }
 
   #canLink(at: Attachment): boolean {
     const port = this.#switches.port(at.dpid, at.port);
-    return port?.up === true && port.role !== 'local';
+    return port?.up === true && port.role !== 'local' && port.role !== 'tunnel';
   }
 
   #setRole(at: Attachment, role: PortRole): void {
@@ -451,15 +499,30 @@ const copy = ({ dpid, port }: Attachment): Attachment => ({ dpid, port });
  * The port after a report. It keeps its role while it is the same port (number, name, MAC) and has stayed up. Returns `before`
  * itself when nothing differs.
  */
-function merge(before: ObservedPort | undefined, { no, name, mac, up, currentSpeed }: PortDescription): ObservedPort {
-  const stayed = before !== undefined && before.name === name && before.mac === mac && before.up && up;
-  const role = stayed ? before.role : firstRole(no);
+function merge(before: ObservedPort | undefined, port: PortDescription, label: PortLabel): ObservedPort {
+  const { no, name, mac, up, currentSpeed } = port;
+  const { interfaceId, tunnel } = label;
+  const stayed =
+    before !== undefined && before.name === name && before.mac === mac && before.up && up && before.tunnel === tunnel;
+  const role = stayed ? before.role : firstRole(no, label);
   const same =
     before !== undefined &&
     before.name === name &&
     before.mac === mac &&
     before.up === up &&
     before.currentSpeed === currentSpeed &&
-    before.role === role;
-  return same ? before : { no, name, mac, up, currentSpeed, role };
+    before.role === role &&
+    before.interfaceId === interfaceId &&
+    before.tunnel === tunnel;
+  if (same) return before;
+  return {
+    no,
+    name,
+    mac,
+    up,
+    currentSpeed,
+    role,
+    ...(interfaceId === undefined ? {} : { interfaceId }),
+    ...(tunnel === undefined ? {} : { tunnel }),
+  };
 }

@@ -1,6 +1,6 @@
 import type { Dpid, Mac } from '../kernel/index.ts';
 import type { KnownFacts, KnownSwitch } from './hints.ts';
-import type { ObservedPort, ObservedSwitch, PortRole } from './types.ts';
+import type { ObservedPort, ObservedSwitch, PortLabel, PortRole } from './types.ts';
 
 /** OFPP_MAX: numbers above it are reserved (OpenFlow 1.3.5 §7.2.1). */
 const LAST_PHYSICAL_PORT = 0xffff_ff00;
@@ -36,8 +36,11 @@ export interface SwitchDescription {
 /** True for a port that exists as such: a physical or logical one, or the switch's own. */
 export const isRealPort = (no: number): boolean => (no >= 1 && no <= LAST_PHYSICAL_PORT) || no === LOCAL_PORT;
 
-/** Role of a port of which nothing is known. */
-export const firstRole = (no: number): PortRole => (no === LOCAL_PORT ? 'local' : 'pending');
+/** Role of a port of which nothing is known but what its label says. */
+export function firstRole(no: number, label: PortLabel): PortRole {
+  if (no === LOCAL_PORT) return 'local';
+  return label.tunnel === undefined ? 'pending' : 'tunnel';
+}
 
 /** Switches by dpid and index, with their ports by number and name. */
 export class SwitchTable {
@@ -46,6 +49,8 @@ export class SwitchTable {
   readonly #byIndex = new Map<number, Dpid>();
   /** Made when first asked for; undefined as a value: more than one port has the name. */
   readonly #names = new Map<Dpid, Map<string, number | undefined>>();
+  /** The same for interface ids. */
+  readonly #interfaces = new Map<Dpid, Map<string, number | undefined>>();
 
   get(dpid: Dpid): ObservedSwitch | undefined {
     return this.views.get(dpid);
@@ -62,9 +67,15 @@ export class SwitchTable {
 
   /** Never the switch's own port. */
   resolve(dpid: Dpid, ref: string | number): ObservedPort | undefined {
-    const no = typeof ref === 'number' ? ref : this.#named(dpid).get(ref);
+    const no = typeof ref === 'number' ? ref : this.#index(this.#names, dpid, ({ name }) => name).get(ref);
     const port = no === undefined ? undefined : this.port(dpid, no);
     return port?.role === 'local' ? undefined : port;
+  }
+
+  /** The port whose interface has this id. */
+  ofInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined {
+    const no = this.#index(this.#interfaces, dpid, (port) => port.interfaceId).get(interfaceId);
+    return no === undefined ? undefined : this.port(dpid, no);
   }
 
   /** Puts a whole switch, ports and all, in place of what was there. */
@@ -72,7 +83,7 @@ export class SwitchTable {
     this.views.set(view.dpid, view);
     this.#byIndex.set(view.index, view.dpid);
     this.#ports.set(view.dpid, ports);
-    this.#names.delete(view.dpid);
+    this.#forget(view.dpid);
   }
 
   /** Replaces what is said about the switch itself. */
@@ -82,13 +93,14 @@ export class SwitchTable {
 
   putPort(dpid: Dpid, port: ObservedPort): void {
     const ports = this.#ports.get(dpid);
-    if (ports?.get(port.no)?.name !== port.name) this.#names.delete(dpid);
+    const before = ports?.get(port.no);
+    if (before?.name !== port.name || before.interfaceId !== port.interfaceId) this.#forget(dpid);
     ports?.set(port.no, port);
   }
 
   deletePort(dpid: Dpid, no: number): void {
     this.#ports.get(dpid)?.delete(no);
-    this.#names.delete(dpid);
+    this.#forget(dpid);
   }
 
   delete(dpid: Dpid): void {
@@ -97,19 +109,29 @@ export class SwitchTable {
     this.views.delete(dpid);
     this.#byIndex.delete(view.index);
     this.#ports.delete(dpid);
-    this.#names.delete(dpid);
+    this.#forget(dpid);
   }
 
-  #named(dpid: Dpid): ReadonlyMap<string, number | undefined> {
-    let names = this.#names.get(dpid);
-    if (!names) {
-      names = new Map();
-      for (const { no, name, role } of this.#ports.get(dpid)?.values() ?? []) {
-        if (role !== 'local') names.set(name, names.has(name) ? undefined : no);
+  #forget(dpid: Dpid): void {
+    this.#names.delete(dpid);
+    this.#interfaces.delete(dpid);
+  }
+
+  #index(
+    index: Map<Dpid, Map<string, number | undefined>>,
+    dpid: Dpid,
+    keyOf: (port: ObservedPort) => string | undefined,
+  ): ReadonlyMap<string, number | undefined> {
+    let known = index.get(dpid);
+    if (!known) {
+      known = new Map();
+      for (const port of this.#ports.get(dpid)?.values() ?? []) {
+        const key = port.role === 'local' ? undefined : keyOf(port);
+        if (key !== undefined) known.set(key, known.has(key) ? undefined : port.no);
       }
-      this.#names.set(dpid, names);
+      index.set(dpid, known);
     }
-    return names;
+    return known;
   }
 }
 
@@ -133,8 +155,7 @@ export function remembered(
     if (!isRealPort(port.no)) continue;
     // Role and links were written apart, so one may be older than the other: links decide.
     const role = port.up && isLinked(port.no) ? 'link' : port.role === 'link' ? 'pending' : port.role;
-    const { no, name, mac, up, currentSpeed } = port;
-    ports.set(no, { no, name, mac, up, currentSpeed, role: no === LOCAL_PORT ? 'local' : role });
+    ports.set(port.no, { ...port, role: port.no === LOCAL_PORT ? 'local' : role });
   }
   const view: ObservedSwitch = {
     dpid,

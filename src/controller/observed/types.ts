@@ -2,9 +2,21 @@ import type { Dpid, IpAddress, Mac } from '../kernel/index.ts';
 
 /**
  * What a port is to the fabric. `pending`: no link found yet and the discovery hold time is not over, so it may still be a
- * link. `edge`: hosts live there. `link`: another of our switches is there. `local`: the switch's own (OFPP_LOCAL).
+ * link. `edge`: hosts live there. `link`: another of our switches is there. `tunnel`: an overlay's tunnels begin and end there.
+ * `local`: the switch's own (OFPP_LOCAL).
  */
-export type PortRole = 'pending' | 'edge' | 'link' | 'local';
+export type PortRole = 'pending' | 'edge' | 'link' | 'tunnel' | 'local';
+
+/** Encapsulations between tunnel endpoints. */
+export type TunnelType = 'vxlan' | 'nvgre';
+
+/** What the switch's database says of a port, by the port's name. */
+export interface PortLabel {
+  /** `external_ids:iface-id`: whose NIC it is. */
+  readonly interfaceId?: string;
+  /** A tunnel port of ours. */
+  readonly tunnel?: TunnelType;
+}
 
 /** A port as the switch describes it. Key is the number, never the name. */
 export interface ObservedPort {
@@ -16,6 +28,8 @@ export interface ObservedPort {
   /** Current speed, kbit/s; 0 when unknown. */
   readonly currentSpeed: number;
   readonly role: PortRole;
+  readonly interfaceId?: string;
+  readonly tunnel?: TunnelType;
 }
 
 /** A switch as it describes itself. Stays, with `connected: false`, while its index is stored. */
@@ -66,7 +80,24 @@ export interface Host {
   readonly lastSeen: number;
 }
 
+/** How the way from a switch to a tunnel endpoint is. */
+export interface TunnelHealth {
+  readonly state: 'up' | 'down' | 'unknown';
+  /** When it became so, ms since 1970. */
+  readonly since: number;
+  /** Why. */
+  readonly reason: string;
+}
+
 export type ObservedChange =
+  | {
+      readonly kind: 'tunnel';
+      readonly dpid: Dpid;
+      /** Id of the hypervisor at the other end. */
+      readonly to: string;
+      readonly before: TunnelHealth | undefined;
+      readonly after: TunnelHealth | undefined;
+    }
   | {
       readonly kind: 'switch';
       readonly dpid: Dpid;
@@ -102,6 +133,8 @@ export interface ObservedReader {
    * no place for tenants.
    */
   resolvePort(dpid: Dpid, ref: string | number): ObservedPort | undefined;
+  /** The port whose interface has this id; undefined as well when more than one has. */
+  portOfInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined;
   /** In order of (dpid, port) that they leave from. */
   links(): Iterable<Link>;
   linkFrom(at: Attachment): Link | undefined;
@@ -109,6 +142,9 @@ export interface ObservedReader {
   component(dpid: Dpid): ReadonlySet<Dpid>;
   /** Undefined when there is no way, or when from = to. */
   nextHops(from: Dpid, to: Dpid): NextHops | undefined;
+  /** How the way from a switch to a hypervisor is; undefined while nobody has looked. */
+  tunnel(dpid: Dpid, to: string): TunnelHealth | undefined;
+  tunnels(): Iterable<{ readonly dpid: Dpid; readonly to: string; readonly health: TunnelHealth }>;
   host(network: number, mac: Mac): Host | undefined;
   hostsOf(network: number): Iterable<Host>;
   hostsAt(at: Attachment): Iterable<Host>;
@@ -146,6 +182,13 @@ export interface ObservedWriter extends ObservedReader {
    */
   learnAddress(network: number, mac: Mac, address: IpAddress): Host | undefined;
   forgetHost(network: number, mac: Mac): void;
+  /**
+   * What a switch's database says of its ports, by port name; all of it each time. Ports keep their labels until the next call, also
+   * over a restart: without a session to the database, what it said last is what we know.
+   */
+  labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void;
+  /** Notes how the way from a switch to a hypervisor is; undefined: nobody looks any more. */
+  tunnelIs(dpid: Dpid, to: string, health: Omit<TunnelHealth, 'since'> | undefined): void;
   /** Counts an LLDP frame that was refused at this port. No change is told. */
   countBadLldp(at: Attachment): void;
 }

@@ -89,16 +89,17 @@ export function definePipeline<const T extends Readonly<Record<keyof T, TableSpe
 /** State between tables. */
 export const state = defineState({
   network: metadata(0, 32, 'Index of the logical network the packet belongs to.'),
+  arrived: metadata(32, 1, '1: the frame came through a tunnel and goes to no other one.'),
   endpoint: reg(1, 0, 32, "Endpoint id of the sender; 0 when the sender's port is learned."),
 });
 
 /** The flow tables of every switch. The only place that knows table numbers. */
 export const pipeline = definePipeline({
   classify: {
-    doc: 'Who sent this? A link port leads to transit; a port of a network sets network and endpoint.',
-    match: ['inPort', 'ethType', 'ethDst', 'ethSrc', 'vlanVid'],
-    writes: ['network', 'endpoint'],
-    next: ['admit', 'learn', 'transit'],
+    doc: 'Who sent this? A link port leads to transit; a port of a network sets network and endpoint; a tunnel port sets the network by tunnel id and sender, where the sender has members of it.',
+    match: ['inPort', 'ethType', 'ethDst', 'ethSrc', 'vlanVid', 'tunnelId', 'tunIpv4Src', 'tunIpv6Src'],
+    writes: ['network', 'endpoint', 'arrived'],
+    next: ['admit', 'learn', 'transit', 'switch'],
     miss: 'drop',
   },
   admit: {
@@ -180,9 +181,9 @@ export const pipeline = definePipeline({
     miss: 'drop',
   },
   switch: {
-    doc: "Destination MAC in its network: a local port, the fabric address of a remote port, or the network's group.",
-    match: ['network', 'endpoint', 'inPort', 'ethDst', 'ethType'],
-    writes: ['ethDst'],
+    doc: "Destination MAC in its network: a local port, the fabric address of a remote port, the tunnel to it, or the network's group.",
+    match: ['network', 'endpoint', 'arrived', 'inPort', 'ethDst', 'ethType'],
+    writes: ['ethDst', 'tunnelId', 'tunIpv4Dst', 'tunIpv6Dst'],
     next: ['deliver'],
     miss: 'drop',
   },

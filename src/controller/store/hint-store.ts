@@ -238,7 +238,8 @@ function readHost(value: unknown): HostHint {
   };
 }
 
-const ROLES: readonly PortHint['role'][] = ['pending', 'edge', 'link', 'local'];
+const ROLES: readonly PortHint['role'][] = ['pending', 'edge', 'link', 'tunnel', 'local'];
+const TUNNELS = ['vxlan', 'nvgre'] as const;
 
 function readPort(value: unknown): PortHint {
   const fields = readFields(value);
@@ -249,6 +250,10 @@ function readPort(value: unknown): PortHint {
     up: readFlag(fields['up']),
     currentSpeed: readNumber(fields['currentSpeed']),
     role: ROLES.find((role) => role === fields['role']) ?? fail('port role'),
+    ...(fields['interfaceId'] === undefined ? {} : { interfaceId: readText(fields['interfaceId']) }),
+    ...(fields['tunnel'] === undefined
+      ? {}
+      : { tunnel: TUNNELS.find((type) => type === fields['tunnel']) ?? fail('tunnel type') }),
   };
 }
 

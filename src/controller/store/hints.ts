@@ -32,7 +32,9 @@ export interface PortHint {
   readonly mac: Mac;
   readonly up: boolean;
   readonly currentSpeed: number;
-  readonly role: 'pending' | 'edge' | 'link' | 'local';
+  readonly role: 'pending' | 'edge' | 'link' | 'tunnel' | 'local';
+  readonly interfaceId?: string;
+  readonly tunnel?: 'vxlan' | 'nvgre';
 }
 
 /** What a switch said about itself in the last run. */

@@ -49,6 +49,7 @@ export class VswitchKeeper {
   #cancelRetry: (() => void) | undefined;
   #nudges = 0;
   #cancelNudge: (() => void) | undefined;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: VswitchKeeperOptions) {
     this.#options = options;
@@ -86,6 +87,23 @@ export class VswitchKeeper {
     this.#reconcile();
   }
 
+  /** Resolves when what is wanted is in the database, cannot be, or `ms` are over. */
+  settled(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#waiting.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (this.#status.state !== 'working' && !this.#busy) done();
+      };
+      const cancel = this.#options.clock.after(ms, done);
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
   /** Ends the session. What is in the database stays. */
   close(): void {
     this.#wanted = undefined;
@@ -115,6 +133,7 @@ export class VswitchKeeper {
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
         this.#busy = false;
+        for (const check of [...this.#waiting]) check();
         if (this.#again) this.#reconcile();
       });
   }
@@ -190,6 +209,7 @@ export class VswitchKeeper {
     const before = this.#status;
     this.#status = status;
     if (JSON.stringify(before) !== JSON.stringify(status)) this.#options.handlers.status?.(status);
+    for (const check of [...this.#waiting]) check();
   }
 }
 

@@ -56,6 +56,8 @@ export class LearningWorld extends World {
       onChange: (handler) => {
         this.onChange = handler;
       },
+      onStatus: () => {},
+      statusChanged: () => {},
       switchPort: (id) => this.session(id),
       route: () => {},
       event: (type, fields, tenant) => this.events.push({ type, ...fields, ...(tenant ? { tenant } : {}) }),

@@ -1,8 +1,15 @@
 import Type from 'typebox';
 import type { FieldProblem } from '../../kernel/index.ts';
-import type { BulkItem, BulkOperation, ObjectIds, ObjectKind, ObjectService } from '../../model/index.ts';
+import {
+  type BulkItem,
+  type BulkOperation,
+  type ObjectIds,
+  type ObjectKind,
+  type ObjectService,
+  restPath,
+} from '../../model/index.ts';
 import { refusal, toProblem } from '../problem.ts';
-import { pathOf, type ReadyWait } from '../providers.ts';
+import type { ReadyWait } from '../providers.ts';
 import { flag } from '../query.ts';
 import type { ApiReply, ApiRequest, RouteRegistrar } from '../route.ts';
 import { ProblemSchema, parameters } from '../schemas.ts';
@@ -20,6 +27,8 @@ const isObject = (value: unknown): value is Fields =>
 
 /** Kind and ids that a REST path of an object names. The ids themselves are checked by the model. */
 function parsePath(path: string): { readonly kind: ObjectKind; readonly ids: ObjectIds } | undefined {
+  const hypervisor = /^\/v1\/hypervisors\/([^/?#]{1,256})$/.exec(path)?.[1];
+  if (hypervisor !== undefined) return { kind: 'hypervisor', ids: { tenant: '', id: hypervisor } };
   const match = /^\/v1\/tenants\/([^/?#]{1,256})(?:\/(networks|ports)\/([^/?#]{1,256}))?$/.exec(path);
   const tenant = match?.[1];
   if (tenant === undefined) return undefined;
@@ -47,7 +56,7 @@ class OperationReader {
     }
     const { method, path, body, ifMatch, ifNoneMatch, cascade } = value;
     const target = typeof path === 'string' ? parsePath(path) : undefined;
-    if (!target) return this.#bad(`${at}/path`, 'expected the path of a tenant, network or port');
+    if (!target) return this.#bad(`${at}/path`, 'expected the path of a tenant, network, port or hypervisor');
     if (ifMatch !== undefined && !(typeof ifMatch === 'number' && Number.isSafeInteger(ifMatch) && ifMatch >= 0)) {
       return this.#bad(`${at}/ifMatch`, 'expected a revision');
     }
@@ -101,7 +110,7 @@ class OperationReader {
 }
 
 function itemBody(item: BulkItem, operation: BulkOperation): Record<string, unknown> {
-  const path = pathOf(operation.kind, operation.ids);
+  const path = restPath(operation.kind, operation.ids);
   if (!item.ok) {
     const { status, ...problem } = toProblem(item.error);
     return { path, status, problem: { ...problem, status } };
@@ -127,7 +136,7 @@ async function bulk({ objects, ready }: Deps, request: ApiRequest): Promise<ApiR
     const signal = request.signal();
     const waits = items.flatMap((item, i) => {
       const operation = operations[i]!;
-      return item.ok ? [{ path: pathOf(operation.kind, operation.ids), revision: item.revision }] : [];
+      return item.ok ? [{ path: restPath(operation.kind, operation.ids), revision: item.revision }] : [];
     });
     const confirmed = await Promise.all(waits.map((w) => ready.waitReady(w.path, w.revision, waitMs, signal)));
     const pending = waits.filter((_, i) => confirmed[i] !== true).map(({ path }) => path);

@@ -5,14 +5,15 @@ import {
   type ObjectJson,
   type ObjectKind,
   type ObjectService,
+  restPath,
   schemas,
   type WriteOptions,
   type WriteResult,
 } from '../../model/index.ts';
 import { refusal } from '../problem.ts';
-import { pathOf, type ReadyWait } from '../providers.ts';
+import type { ReadyWait } from '../providers.ts';
 import { createOnly, duration, flag, ifMatch, integer, type RawQuery, text } from '../query.ts';
-import type { ApiReply, ApiRequest, RouteRegistrar } from '../route.ts';
+import type { ApiReply, ApiRequest, RouteRegistrar, RouteSpec } from '../route.ts';
 import { bodies, DryRunSchema, pageSchema, parameters } from '../schemas.ts';
 
 /** Longest `?timeout=`; proxies give up about then. */
@@ -94,7 +95,7 @@ class ObjectHandlers {
     const result = await this.#deps.objects.delete(this.#kind, ids, options);
     const { revision, deleted, plan } = result;
     if (dryRun) return { status: 200, body: dryRunBody(plan, { revision, deleted }) };
-    if (waitMs !== undefined) await this.#wait(request, pathOf(this.#kind, ids), revision, waitMs, undefined);
+    if (waitMs !== undefined) await this.#wait(request, restPath(this.#kind, ids), revision, waitMs, undefined);
     return { status: 204, headers: { 'x-netloom-revision': String(revision) } };
   }
 
@@ -110,7 +111,7 @@ class ObjectHandlers {
     }
     const object = waitMs === undefined ? result.object : await this.#waited(request, ids, result, waitMs);
     const headers: Record<string, string> = { etag: etag(result.revision) };
-    if (result.created) headers['location'] = pathOf(this.#kind, ids);
+    if (result.created) headers['location'] = restPath(this.#kind, ids);
     return { status: result.created ? 201 : 200, body: object, headers };
   }
 
@@ -129,7 +130,7 @@ class ObjectHandlers {
   }
 
   async #waited(request: ApiRequest, ids: ObjectIds, result: WriteResult, waitMs: number): Promise<ObjectJson> {
-    await this.#wait(request, pathOf(this.#kind, ids), result.revision, waitMs, ids);
+    await this.#wait(request, restPath(this.#kind, ids), result.revision, waitMs, ids);
     try {
       const now = this.#deps.objects.get(this.#kind, ids);
       // Somebody may have written again meanwhile; the reply is about this write.
@@ -170,16 +171,18 @@ const described = {
   tenant: 'A tenant owns networks and ports and has a quota.',
   network: 'A network is one logical layer-2 segment of a tenant.',
   port: 'A port attaches a host or VM to a network.',
+  hypervisor: 'A hypervisor is a tunnel endpoint: a machine with an integration bridge, or a foreign one.',
 } as const;
 
-/** CRUD of tenants, networks and ports. */
+/** CRUD of tenants, networks, ports and hypervisors. */
 export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
-  for (const kind of ['tenant', 'network', 'port'] as const) {
+  for (const kind of ['tenant', 'network', 'port', 'hypervisor'] as const) {
     const handlers = new ObjectHandlers(kind, deps);
-    const collection = kind === 'tenant' ? '/v1/tenants' : `/v1/tenants/:tenant/${kind}s`;
+    const isOwned = kind === 'network' || kind === 'port';
+    const collection = isOwned ? `/v1/tenants/:tenant/${kind}s` : `/v1/${kind}s`;
     const path = kind === 'tenant' ? '/v1/tenants/:tenant' : `${collection}/:id`;
     const Kind = kind[0]!.toUpperCase() + kind.slice(1);
-    const params = kind === 'tenant' ? { tenant } : { tenant, id };
+    const params: NonNullable<RouteSpec['params']> = kind === 'tenant' ? { tenant } : isOwned ? { tenant, id } : { id };
     const tag = `${kind}s`;
     const object = Type.Ref(Kind);
     const dryRunReply = Type.Union([object, DryRunSchema]);
@@ -190,10 +193,10 @@ export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
       operationId: `list${Kind}s`,
       tag,
       summary: `List ${kind}s`,
-      ...(kind === 'tenant' ? {} : { params: { tenant } }),
+      ...(isOwned ? { params: { tenant } } : {}),
       query: { limit, cursor },
       replies: { 200: { description: 'One page, in order of id', schema: pageSchema(object) } },
-      ...(kind === 'tenant' ? {} : { errors: ['NL_NOT_FOUND'] as const }),
+      ...(isOwned ? { errors: ['NL_NOT_FOUND'] as const } : {}),
       handle: (request) => handlers.list(request),
     });
     registrar.route({

@@ -79,6 +79,8 @@ export class Lab {
       onChange: (handler) => {
         this.#onChange = handler;
       },
+      onStatus: () => {},
+      statusChanged: () => {},
       switchPort: (dpid) => this.#switchPort(dpid),
       event: (type, fields) => this.events.push({ type, fields }),
     };

@@ -1,0 +1,394 @@
+import type { Socket } from 'node:net';
+import {
+  type AppContext,
+  type Dpid,
+  formatIp,
+  type Hypervisor,
+  isId,
+  type JsonObject,
+  type ObjectService,
+  type ObjectVerdict,
+  RequestError,
+  type StateChange,
+} from '../../controller/index.ts';
+import {
+  identifyVswitch,
+  OvsdbError,
+  OvsdbListener,
+  type OvsdbTls,
+  tunnelStates,
+  type WantedVswitch,
+} from '../ovsdb/index.ts';
+import { DatabaseSession, type SessionParts } from './session.ts';
+import {
+  bridgeOf,
+  datapaths,
+  declaredAddresses,
+  labelsOf,
+  OWNER,
+  TUNNELS,
+  tunnelTypes,
+  wantedTunnels,
+} from './view.ts';
+
+export interface HypervisorSettings {
+  /** Where databases dial in; undefined: nowhere. */
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
+  readonly tls: OvsdbTls | undefined;
+  /** Whether a database that dials in and that no hypervisor object names makes one by itself. */
+  readonly approval: 'manual' | 'auto';
+  /** Name of the bridge that VMs are plugged into, for hypervisors that register themselves. */
+  readonly bridge: string;
+  /** OpenFlow controllers to set on integration bridges; empty: none is touched. */
+  readonly controllers: readonly string[];
+  readonly objects: Pick<ObjectService, 'put' | 'get'>;
+}
+
+/** A database that has dialled in and belongs to no hypervisor. */
+export interface Candidate {
+  readonly systemId: string;
+  readonly hostname: string;
+  readonly remote: string;
+  /** Datapath ids by bridge. */
+  readonly bridges: JsonObject;
+  readonly tunnelAddresses: readonly string[];
+}
+
+/**
+ * Sessions with the databases of hypervisors: says of each port whose NIC it is, and keeps the tunnel ports as they should be.
+ * One session a hypervisor: dialled when its object says where, else the one that dialled in and has its datapath id.
+ */
+export class Hypervisors {
+  readonly #context: AppContext;
+  readonly #settings: HypervisorSettings;
+  readonly #parts: SessionParts;
+  /** Dialled, by id of the hypervisor. */
+  readonly #dialled = new Map<string, DatabaseSession>();
+  /** Dialled in, by the database's UUID. */
+  readonly #accepted = new Map<string, DatabaseSession>();
+  /** The session of a hypervisor. */
+  readonly #sessions = new Map<string, DatabaseSession>();
+  readonly #registering = new Set<string>();
+  readonly #said = new Map<string, string>();
+  #listener: OvsdbListener | undefined;
+  #refused = 0;
+
+  constructor(context: AppContext, settings: HypervisorSettings) {
+    this.#context = context;
+    this.#settings = settings;
+    const { clock, log } = context;
+    this.#parts = { clock, log, tls: settings.tls, changed: (session) => this.#look(session) };
+    for (const hypervisor of context.state.desired.hypervisors.values()) this.#edited(undefined, hypervisor);
+  }
+
+  /** Sessions by whether they are connected. */
+  get counts(): {
+    readonly connected: number;
+    readonly away: number;
+    readonly candidates: number;
+    readonly refused: number;
+  } {
+    let connected = 0;
+    for (const session of this.#sessions.values()) if (session.connected) connected++;
+    let candidates = 0;
+    for (const session of this.#accepted.values())
+      if (session.connected && session.hypervisor === undefined) candidates++;
+    return { connected, away: this.#sessions.size - connected, candidates, refused: this.#refused };
+  }
+
+  /** Databases that have dialled in and wait for somebody to make their hypervisor, by system id. */
+  candidates(): readonly Candidate[] {
+    return [...this.#accepted.values()]
+      .filter((session) => session.connected && session.hypervisor === undefined)
+      .map(({ keeper, identity, remote }) => ({
+        systemId: identity?.systemId ?? '',
+        hostname: identity?.hostname ?? '',
+        remote,
+        bridges: Object.fromEntries(datapaths(keeper.tables)),
+        tunnelAddresses: declaredAddresses(keeper.tables).map(formatIp),
+      }))
+      .sort((a, b) => (a.systemId < b.systemId ? -1 : 1));
+  }
+
+  /** Opens the listener. Rejects with the system's error. */
+  async listen(): Promise<string | undefined> {
+    const { listen, tls } = this.#settings;
+    if (!listen) return undefined;
+    this.#listener = await OvsdbListener.open({
+      ...listen,
+      ...(tls ? { tls } : {}),
+      log: this.#context.log,
+      accepted: (socket, remote) => void this.#dialledIn(socket, remote),
+    });
+    return `${listen.host}:${this.#listener.port}`;
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    for (const session of [...this.#dialled.values(), ...this.#accepted.values()]) session.close();
+  }
+
+  changed(change: StateChange): void {
+    if (change.kind === 'hypervisor') this.#edited(change.before, change.after);
+    else if (change.kind === 'switch') {
+      const id = this.#context.state.desired.hypervisorByDpid(change.dpid)?.id;
+      if (id !== undefined) this.#context.statusChanged('hypervisor', id);
+    }
+  }
+
+  /** What stands in a hypervisor's status. */
+  verdict(hypervisor: Hypervisor): ObjectVerdict {
+    const session = this.#sessions.get(hypervisor.id);
+    const fields = this.#fields(hypervisor, session);
+    const [reason, message] = this.#problem(hypervisor, session) ?? [];
+    if (reason !== undefined && message !== undefined) return { ok: false, reason, message, fields };
+    return hypervisor.datapathId === undefined
+      ? { ok: true, reason: 'Foreign', message: 'a tunnel endpoint that is not ours to program', fields }
+      : {
+          ok: true,
+          reason: 'Connected',
+          message: 'its switch and its database are connected and as they should be',
+          fields,
+        };
+  }
+
+  #problem(
+    { datapathId, tunnelAddresses }: Hypervisor,
+    session: DatabaseSession | undefined,
+  ): [string, string] | undefined {
+    if (datapathId === undefined) return undefined;
+    if (!session) return ['DatabaseUnknown', 'its database has not dialled in, and no address to dial is given'];
+    const { status, keeper } = session;
+    if (status.state === 'away') return ['DatabaseAway', status.reason ?? 'no session'];
+    if (status.state === 'failed') return ['DatabaseRefused', status.reason ?? 'refused'];
+    if (bridgeOf(keeper.tables, datapathId) === undefined) {
+      const there = [...datapaths(keeper.tables)].map(([name, dpid]) => `${name} ${dpid}`).join(', ') || 'none';
+      return ['BridgeMissing', `no bridge has datapath id ${datapathId}; there are: ${there}`];
+    }
+    const [problem] = status.problems;
+    if (problem) return ['TunnelRefused', problem.message];
+    for (const { name, error } of tunnelStates(keeper.tables, OWNER).values()) {
+      if (error !== undefined) return ['TunnelFailed', `port ${name}: ${error}`];
+    }
+    const declared = declaredAddresses(keeper.tables).map(formatIp);
+    const wanted = tunnelAddresses.map(formatIp);
+    if (declared.length > 0 && declared.some((address) => !wanted.includes(address))) {
+      return [
+        'AddressDiffers',
+        `its database says that tunnels end at ${declared.join(', ')}, not ${wanted.join(', ')}`,
+      ];
+    }
+    if (!this.#context.state.observed.switches.get(datapathId)?.connected) {
+      return ['SwitchDisconnected', `switch ${datapathId} is not connected`];
+    }
+    return undefined;
+  }
+
+  #fields({ datapathId }: Hypervisor, session: DatabaseSession | undefined): JsonObject {
+    if (datapathId === undefined) return {};
+    if (!session) return { database: { state: 'unknown' } };
+    const { status, remote, since, keeper } = session;
+    const states = tunnelStates(keeper.tables, OWNER);
+    const bridge = bridgeOf(keeper.tables, datapathId);
+    const labels = bridge === undefined ? [] : [...labelsOf(keeper.tables, bridge).values()];
+    return {
+      database: {
+        state: status.state,
+        remote,
+        since: new Date(since).toISOString(),
+        ...(status.reason === undefined ? {} : { reason: status.reason }),
+      },
+      ...(bridge === undefined ? {} : { bridge }),
+      interfaces: labels.filter(({ interfaceId }) => interfaceId !== undefined).length,
+      tunnelPorts: tunnelTypes.flatMap((type): JsonObject[] => {
+        const state = states.get(TUNNELS[type].name);
+        if (!state) return [];
+        const { ofport, error } = state;
+        return [{ type, name: state.name, ...(ofport === undefined ? {} : { ofport }), ...(error ? { error } : {}) }];
+      }),
+    };
+  }
+
+  #edited(before: Hypervisor | undefined, after: Hypervisor | undefined): void {
+    const { id } = (after ?? before)!;
+    if (before && (!after || after.ovsdb !== before.ovsdb || after.datapathId !== before.datapathId))
+      this.#part(id, after);
+    if (!after || after.datapathId === undefined) return;
+    if (after.ovsdb !== undefined && !this.#dialled.has(id)) this.#dial(id, after.ovsdb);
+    const own = this.#sessions.get(id);
+    if (own) this.#look(own);
+    else for (const session of this.#accepted.values()) if (session.hypervisor === undefined) this.#look(session);
+    this.#context.statusChanged('hypervisor', id);
+  }
+
+  /** The hypervisor and its session belong together no longer: what was ours in the database goes, unless it moves to another place. */
+  #part(id: string, after: Hypervisor | undefined): void {
+    const session = this.#sessions.get(id);
+    if (session) this.#leave(session);
+    const dialled = this.#dialled.get(id);
+    if (!dialled || after?.ovsdb === dialled.remote) return;
+    this.#dialled.delete(id);
+    // The removal is under way; the connection ends with what it came to.
+    void dialled.keeper.settled(DETACH_MS).then(() => dialled.close());
+  }
+
+  #leave(session: DatabaseSession): void {
+    if (session.hypervisor !== undefined) this.#sessions.delete(session.hypervisor);
+    if (session.dpid !== undefined) this.#context.observed.labelPorts(session.dpid, new Map());
+    session.hypervisor = undefined;
+    session.dpid = undefined;
+    session.wants = undefined;
+    session.keeper.want({ owner: OWNER, tunnels: [] });
+  }
+
+  #dial(id: string, address: string): void {
+    try {
+      const session = DatabaseSession.dial(address, this.#parts);
+      this.#dialled.set(id, session);
+      this.#sessions.set(id, session);
+      session.hypervisor = id;
+    } catch (error) {
+      this.#context.log.error({ hypervisor: id, address, reason: (error as Error).message }, 'cannot dial a database');
+    }
+  }
+
+  async #dialledIn(socket: Socket, remote: string): Promise<void> {
+    let session: DatabaseSession | undefined;
+    try {
+      const identity = await identifyVswitch(socket, this.#context.clock);
+      session = this.#accepted.get(identity.database);
+      if (!session) {
+        session = DatabaseSession.accepted(remote, identity, this.#parts);
+        this.#accepted.set(identity.database, session);
+      }
+      session.identity = identity;
+      session.remote = remote;
+      session.keeper.client.use(socket);
+    } catch (error) {
+      this.#refused++;
+      if (!(error instanceof OvsdbError)) throw error;
+      this.#context.log.warn({ remote, reason: error.message }, 'a peer that dialled in is no switch database');
+    }
+  }
+
+  /** Something about a session changed: whose it is, what its ports are, what it should hold. */
+  #look(session: DatabaseSession): void {
+    this.#assign(session);
+    const { hypervisor: id, keeper } = session;
+    if (id === undefined) {
+      this.#consider(session);
+      return;
+    }
+    const hypervisor = this.#context.state.desired.hypervisors.get(id);
+    if (!hypervisor || hypervisor.datapathId === undefined) return;
+    this.#announce(session, id);
+    this.#context.statusChanged('hypervisor', id);
+    if (!session.connected) return;
+    const bridge = bridgeOf(keeper.tables, hypervisor.datapathId);
+    if (bridge === undefined) return;
+    session.dpid = hypervisor.datapathId;
+    this.#context.observed.labelPorts(session.dpid, labelsOf(keeper.tables, bridge));
+    this.#want(session, bridge, hypervisor);
+    if (this.#settings.approval === 'auto' && session.identity?.systemId === id) this.#consider(session);
+  }
+
+  /** A session that dialled in belongs to the hypervisor whose datapath id one of its bridges has. */
+  #assign(session: DatabaseSession): void {
+    if (session.identity === undefined || !session.connected) return;
+    const { desired } = this.#context.state;
+    const found = [...datapaths(session.keeper.tables).values()]
+      .map((dpid) => desired.hypervisorByDpid(dpid))
+      .find((hypervisor) => hypervisor && hypervisor.ovsdb === undefined);
+    // A bridge that is away for a moment takes nothing from a hypervisor that is known.
+    if (!found || found.id === session.hypervisor) return;
+    const other = this.#sessions.get(found.id);
+    if (other && other !== session) {
+      if (other.connected) {
+        this.#say(`twice/${found.id}`, 'hypervisor.claimed-twice', { hypervisor: found.id, remote: session.remote });
+        return;
+      }
+      other.hypervisor = undefined;
+    }
+    if (session.hypervisor !== undefined) this.#leave(session);
+    session.hypervisor = found.id;
+    this.#sessions.set(found.id, session);
+  }
+
+  #want(session: DatabaseSession, bridge: string, { tunnelAddresses }: Hypervisor): void {
+    const { controllers } = this.#settings;
+    const wanted: WantedVswitch = {
+      owner: OWNER,
+      tunnels: wantedTunnels(bridge, tunnelAddresses),
+      ...(controllers.length === 0 ? {} : { controllers: new Map([[bridge, controllers]]) }),
+    };
+    const key = JSON.stringify([bridge, tunnelAddresses.map(formatIp), controllers]);
+    if (session.wants === key) return;
+    session.wants = key;
+    session.keeper.want(wanted);
+  }
+
+  /** One that belongs to no hypervisor: makes it one, or says that somebody should. With `auto`, keeps those that it made in step. */
+  #consider(session: DatabaseSession): void {
+    const { identity, keeper, remote } = session;
+    if (!identity || !session.connected) return;
+    const { approval, bridge, objects } = this.#settings;
+    const id = identity.systemId?.toLowerCase();
+    const dpid: Dpid | undefined = datapaths(keeper.tables).get(bridge);
+    if (approval === 'manual' || id === undefined || !isId(id) || dpid === undefined) {
+      const why =
+        approval === 'manual'
+          ? 'hypervisors are approved by hand'
+          : dpid === undefined
+            ? `it has no bridge ${bridge}`
+            : 'it has no usable external_ids:system-id';
+      this.#say(`candidate/${identity.database}`, 'hypervisor.pending', {
+        systemId: identity.systemId ?? '',
+        remote,
+        why,
+      });
+      return;
+    }
+    const tunnelAddresses = declaredAddresses(keeper.tables).map(formatIp);
+    const known = this.#context.state.desired.hypervisors.get(id);
+    if (
+      known &&
+      (known.ovsdb !== undefined ||
+        (known.datapathId === dpid && known.tunnelAddresses.map(formatIp).join() === tunnelAddresses.join()))
+    )
+      return;
+    if (this.#registering.has(id)) return;
+    this.#registering.add(id);
+    const body = { datapathId: dpid, tunnelAddresses, ...(known?.site === undefined ? {} : { site: known.site }) };
+    objects
+      .put('hypervisor', { tenant: '', id }, body)
+      .then(({ created }) => {
+        if (created) this.#context.event('hypervisor.registered', { hypervisor: id, remote });
+      })
+      .catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (!(error instanceof RequestError))
+          this.#context.log.error({ err: error }, 'a hypervisor could not be registered');
+        this.#say(`candidate/${identity.database}`, 'hypervisor.refused', { systemId: id, remote, reason });
+      })
+      .finally(() => this.#registering.delete(id));
+  }
+
+  /** Tells connections and their ends, each once. */
+  #announce(session: DatabaseSession, hypervisor: string): void {
+    const { status, remote } = session;
+    if (session.connected) this.#say(`session/${hypervisor}`, 'hypervisor.connected', { hypervisor, remote });
+    else if (this.#said.has(`session/${hypervisor}`)) {
+      this.#say(`session/${hypervisor}`, 'hypervisor.disconnected', { hypervisor, reason: status.reason ?? '' });
+    }
+  }
+
+  /** The same thing about the same subject is said once in a row. */
+  #say(subject: string, type: string, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#said.get(subject) === type) return;
+    this.#said.set(subject, type);
+    this.#context.event(type, fields);
+  }
+}
+
+/** Time that a switch has to take away what was ours when its hypervisor is deleted, ms. */
+const DETACH_MS = 3_000;

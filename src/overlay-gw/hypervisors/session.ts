@@ -1,0 +1,92 @@
+import type { Clock, Dpid, Logger } from '../../controller/index.ts';
+import {
+  dialVswitch,
+  type OvsdbDialer,
+  type OvsdbTls,
+  parseOvsdbAddress,
+  type VswitchIdentity,
+  VswitchKeeper,
+  type VswitchStatus,
+} from '../ovsdb/index.ts';
+
+export interface SessionParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly tls: OvsdbTls | undefined;
+  /** Rows, status or connection changed. */
+  readonly changed: (session: DatabaseSession) => void;
+}
+
+/** The session with one switch's database, whichever side dialled; lives on while the connection comes and goes. */
+export class DatabaseSession {
+  readonly keeper: VswitchKeeper;
+  /** Where it is, or who has dialled in. */
+  remote: string;
+  /** Known of those that dialled in. */
+  identity: VswitchIdentity | undefined;
+  /** The hypervisor it belongs to. */
+  hypervisor: string | undefined;
+  /** The switch whose ports it labels. */
+  dpid: Dpid | undefined;
+  /** What is wanted of it, as one text. */
+  wants: string | undefined;
+  status: VswitchStatus;
+  /** When the state became what it is, ms since 1970. */
+  since: number;
+  readonly #parts: SessionParts;
+  readonly #dialer: OvsdbDialer | undefined;
+
+  private constructor(remote: string, parts: SessionParts, dials: boolean) {
+    this.remote = remote;
+    this.#parts = parts;
+    const { clock, log, tls } = parts;
+    const options = {
+      clock,
+      log,
+      handlers: {
+        ready: () => parts.changed(this),
+        changed: () => parts.changed(this),
+        down: () => parts.changed(this),
+        status: (status: VswitchStatus) => this.#told(status),
+      },
+    };
+    if (dials) {
+      const address = parseOvsdbAddress('ovsdb', remote);
+      const dialled = dialVswitch({ ...options, address, ...(tls ? { tls } : {}) });
+      this.keeper = dialled.keeper;
+      this.#dialer = dialled.dialer;
+    } else this.keeper = new VswitchKeeper(options);
+    this.status = this.keeper.status;
+    this.since = clock.now();
+  }
+
+  /** Dials `tcp:HOST:PORT` and the like, until closed. Throws ConfigError when that is no address. */
+  static dial(address: string, parts: SessionParts): DatabaseSession {
+    const session = new DatabaseSession(address, parts, true);
+    session.#dialer!.start();
+    return session;
+  }
+
+  /** One that has dialled in; give its client the connection. */
+  static accepted(remote: string, identity: VswitchIdentity, parts: SessionParts): DatabaseSession {
+    const session = new DatabaseSession(remote, parts, false);
+    session.identity = identity;
+    return session;
+  }
+
+  get connected(): boolean {
+    return this.keeper.client.ready;
+  }
+
+  /** Ends it. What is in the database stays. */
+  close(): void {
+    this.#dialer?.stop();
+    this.keeper.close();
+  }
+
+  #told(status: VswitchStatus): void {
+    if (status.state !== this.status.state) this.since = this.#parts.clock.now();
+    this.status = status;
+    this.#parts.changed(this);
+  }
+}

@@ -1,0 +1,89 @@
+import {
+  type Dpid,
+  formatIp,
+  type IpAddress,
+  type PortLabel,
+  parseDpid,
+  parseIp,
+  type TunnelType,
+} from '../../controller/index.ts';
+import { flowTunnel, OWNER_KEY, type VswitchTables, type WantedTunnel } from '../ovsdb/index.ts';
+
+/** Mark of our rows in switches' databases. All instances that share a store manage the same rows. */
+export const OWNER = 'netloom';
+
+/** Names of tunnel ports, one a type and hypervisor, and their `Interface.type`. */
+export const TUNNELS: Readonly<Record<TunnelType, { readonly name: string; readonly type: 'vxlan' | 'gre' }>> = {
+  vxlan: { name: 'netloom-vxlan', type: 'vxlan' },
+  nvgre: { name: 'netloom-nvgre', type: 'gre' },
+};
+
+/** The bridge with this datapath id; undefined when there is none, or its daemon has not said its id yet. */
+export function bridgeOf(tables: VswitchTables, dpid: Dpid): string | undefined {
+  for (const { name, datapath_id } of tables.rows('Bridge').values()) {
+    if (datapath_id !== undefined && parseDpid(datapath_id) === dpid) return name;
+  }
+  return undefined;
+}
+
+/** Datapath ids of all bridges, by name. */
+export function datapaths(tables: VswitchTables): ReadonlyMap<string, Dpid> {
+  const found = new Map<string, Dpid>();
+  for (const { name, datapath_id } of tables.rows('Bridge').values()) {
+    const dpid = datapath_id === undefined ? undefined : parseDpid(datapath_id);
+    if (dpid) found.set(name, dpid);
+  }
+  return found;
+}
+
+/** What the database says of a bridge's ports, by name. */
+export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<string, PortLabel> {
+  const labels = new Map<string, PortLabel>();
+  const interfaces = tables.rows('Interface');
+  const ports = tables.rows('Port');
+  const row = [...tables.rows('Bridge').values()].find(({ name }) => name === bridge);
+  for (const uuid of row?.ports ?? []) {
+    const port = ports.get(uuid);
+    if (!port) continue;
+    const ours = port.external_ids.get(OWNER_KEY) === OWNER;
+    for (const each of port.interfaces) {
+      const nic = interfaces.get(each);
+      if (!nic) continue;
+      const interfaceId = nic.external_ids.get('iface-id');
+      const tunnel = ours ? tunnelTypes.find((type) => TUNNELS[type].name === nic.name) : undefined;
+      if (tunnel !== undefined) labels.set(nic.name, { tunnel });
+      else if (interfaceId !== undefined && interfaceId !== '') labels.set(nic.name, { interfaceId });
+    }
+  }
+  return labels;
+}
+
+export const tunnelTypes = Object.keys(TUNNELS) as readonly TunnelType[];
+
+/**
+ * The tunnel ports of a hypervisor: one a type, their peer and key given by flows. They send from our address where there is one only;
+ * with one of each family the route decides.
+ */
+export function wantedTunnels(bridge: string, addresses: readonly IpAddress[]): readonly WantedTunnel[] {
+  if (addresses.length === 0) return [];
+  const [only, second] = addresses;
+  const localIp = only && !second ? { localIp: formatIp(only) } : {};
+  return tunnelTypes.map((type) =>
+    flowTunnel({ name: TUNNELS[type].name, bridge, type: TUNNELS[type].type, ...localIp }),
+  );
+}
+
+/** Keys of external_ids in which start scripts and other controllers say where tunnels end, the first that is there counts. */
+const ADDRESS_KEYS = ['netloom-tunnel-ip', 'tunnel-ip', 'ovn-encap-ip'];
+
+/** Where tunnels to this switch end, as its database says: `external_ids:netloom-tunnel-ip` and others; commas between addresses. */
+export function declaredAddresses(tables: VswitchTables): readonly IpAddress[] {
+  const [root] = tables.rows('Open_vSwitch').values();
+  const text = ADDRESS_KEYS.map((key) => root?.external_ids.get(key)).find((value) => value !== undefined) ?? '';
+  const addresses: IpAddress[] = [];
+  for (const part of text.split(',')) {
+    const address = parseIp(part.trim());
+    if (address && !addresses.some(({ family }) => family === address.family)) addresses.push(address);
+  }
+  return addresses;
+}
