@@ -252,6 +252,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   rules: async () => {
     await import('./rules.ts');
   },
+  overlay: async () => {
+    const { overlayBench } = await import('./overlay.ts');
+    await overlayBench();
+  },
   lisp: async () => {
     await import('./lisp.ts');
   },

@@ -29,15 +29,16 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 /** Netloom as `dist` has it: all apps, metrics on, log level info, an empty store. Rejects when it does not get ready. */
-export async function netloom(): Promise<Target> {
+export const netloom = (): Promise<Target> => netloomWith(['--default-network']);
+
+/** The same with flags of one's own, and no default network. */
+export async function netloomWith(flags: readonly string[]): Promise<Target> {
   const data = mkdtempSync(join(tmpdir(), 'netloom-bench-'));
   const [openflow, http] = [await freePort(), await freePort()];
   const addresses = ['--openflow', `127.0.0.1:${openflow}`, '--http', `127.0.0.1:${http}`, '--ovsdb', ''];
-  const child = spawn(
-    process.execPath,
-    [join(root, 'dist/main.js'), 'serve', '--data', data, ...addresses, '--default-network'],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  );
+  const child = spawn(process.execPath, [join(root, 'dist/main.js'), 'serve', '--data', data, ...addresses, ...flags], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   let ready = false;
   for await (const line of createInterface({ input: child.stdout })) {
     ready = line.includes('ready');

@@ -94,6 +94,16 @@ export class RuleBook implements CompileTarget {
       conflict: (dpid, winner, loser, rule) => this.#conflict(dpid, winner, loser, rule),
     };
     this.#counters = new BookCounters(options.metrics, () => this.#switches.values());
+    options.metrics.declare({
+      name: 'netloom_rule_owners_unconfirmed',
+      help: 'Owners of rules that some connected or disconnected switch has not confirmed yet.',
+      type: 'gauge',
+      collect: () => {
+        let count = 0;
+        for (const { unconfirmed } of this.#owners.values()) if (unconfirmed > 0) count++;
+        return count;
+      },
+    });
   }
 
   /** Replaces what an owner wants, on all switches. `revision` is that of the state it was compiled from. */
