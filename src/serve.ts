@@ -17,7 +17,7 @@ export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProb
       [fabricApp, undefined],
       [tenantsApp, undefined],
       [learningApp, options.config.learning],
-      [overlayApp, undefined],
+      [overlayApp(), { ...options.config.overlay, key: facts.discoveryKey }],
       [hypervisorsApp(), hypervisorSettings(options.config, facts)],
     ],
     portProblem: portCondition,

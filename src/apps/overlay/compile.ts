@@ -1,6 +1,15 @@
-import { type Compiler, isOverlay, membershipOf, type NetworkState, type StateChange } from '../../controller/index.ts';
+import {
+  type Compiler,
+  type Dpid,
+  isOverlay,
+  type Membership,
+  membershipOf,
+  type NetworkState,
+  type StateChange,
+} from '../../controller/index.ts';
 import { networkRules } from './network-rules.ts';
-import { networkOf, networkOwner } from './owners.ts';
+import { networkOf, networkOwner, switchOf, switchOwner } from './owners.ts';
+import { switchRules } from './switch-rules.ts';
 
 /** State in, rules of overlay networks out. */
 export const overlayCompiler: Compiler<NetworkState, StateChange> = {
@@ -12,21 +21,58 @@ export const overlayCompiler: Compiler<NetworkState, StateChange> = {
     const networks = new Set([...effect.edges.keys(), ...effect.locals.keys()]);
     if (change.kind === 'network') {
       for (const network of [change.before, change.after]) if (network) networks.add(network.index);
-    } else if (change.kind === 'tunnel') {
-      for (const { network } of membership.membersOf(change.dpid)) networks.add(network);
+    } else if (change.kind === 'tunnel' && (change.before?.state === 'down') !== (change.after?.state === 'down')) {
+      for (const network of sharedWith(change.dpid, change.to, membership, state)) networks.add(network);
     }
     for (const index of networks) {
       // One that is an overlay no longer loses its rules here.
-      if (state.desired.networkByIndex(index)) yield networkOwner(index, state);
-      else if (change.kind === 'network' && change.before?.index === index) yield networkOwner(index, state);
+      if (state.desired.networkByIndex(index) || change.kind === 'network') yield networkOwner(index, state);
     }
+    for (const dpid of concerned(change)) yield switchOwner(dpid, membership.indexOf(dpid));
   },
 
   *owners(state) {
     for (const network of state.desired.networks.values()) {
       if (isOverlay(network.transport)) yield networkOwner(network.index, state);
     }
+    for (const { dpid, index } of state.observed.switches.values()) {
+      if (state.desired.hypervisorByDpid(dpid)) yield switchOwner(dpid, index);
+    }
   },
 
-  compile: (owner, state) => networkRules(networkOf(owner), membershipOf(state), state),
+  compile(owner, state) {
+    const membership = membershipOf(state);
+    const dpid = switchOf(owner);
+    if (dpid === undefined) return networkRules(networkOf(owner), membership, state);
+    const rules = switchRules(dpid, membership);
+    return new Map(rules.length > 0 ? [[dpid, rules]] : []);
+  },
 };
+
+/** Switches whose end of the tunnels this may change. */
+function concerned(change: StateChange): readonly Dpid[] {
+  if (change.kind === 'switch') return change.before?.index === change.after?.index ? [] : [change.dpid];
+  if (change.kind === 'observed-port') {
+    const { before, after, dpid } = change;
+    return before?.tunnel !== undefined || after?.tunnel !== undefined ? [dpid] : [];
+  }
+  if (change.kind !== 'hypervisor') return [];
+  return [change.before?.datapathId, change.after?.datapathId].filter((dpid) => dpid !== undefined);
+}
+
+/** Overlay networks of which a switch and a hypervisor both hold members. */
+function* sharedWith(
+  dpid: Dpid,
+  hypervisor: string,
+  membership: Membership,
+  { desired }: NetworkState,
+): Iterable<number> {
+  const other = desired.hypervisors.get(hypervisor)?.datapathId;
+  if (other === undefined) return;
+  const seen = new Set<number>();
+  for (const { network } of membership.membersOf(dpid)) {
+    if (seen.has(network) || !isOverlay(desired.networkByIndex(network)?.transport)) continue;
+    seen.add(network);
+    if (membership.portCount(network, other) > 0) yield network;
+  }
+}

@@ -17,6 +17,7 @@ import {
   type Rule,
   rule,
   state as slots,
+  type TunnelType,
   toGroup,
   tunnelIdMatch,
   tunnelSteps,
@@ -72,6 +73,7 @@ function switchRules(
   state: NetworkState,
 ): readonly Rule[] {
   const { index } = network;
+  const transport = network.transport as TunnelType;
   const vtep = membership.vtepOf(dpid);
   const ports = membership.portsAt(index, dpid);
   const ways = peers.flatMap((peer) => {
@@ -99,7 +101,9 @@ function switchRules(
   spread(1, local);
   const all = GroupId.broadcast(index);
   spread(0, all);
-  const replicated = ways.filter(({ peer }) => state.observed.tunnel(dpid, peer.hypervisor)?.state !== 'down');
+  const replicated = ways.filter(
+    ({ peer }) => state.observed.tunnel(dpid, peer.hypervisor, transport)?.state !== 'down',
+  );
   rules.push(
     group({
       id: all,
@@ -115,7 +119,7 @@ function switchRules(
 function acceptRule(network: Network, vtep: Vtep, peer: Peer): Rule {
   const { family, value } = peerAddress(vtep.addresses, peer.addresses)!;
   const from = family === 4 ? { tunIpv4Src: Number(value) } : { tunIpv6Src: value };
-  const inPort = vtep.ports.get(network.transport as 'vxlan' | 'nvgre')!;
+  const inPort = vtep.ports.get(network.transport as TunnelType)!;
   return rule(pipeline.classify, {
     priority: Priority.exact,
     match: { inPort, tunnelId: tunnelIdMatch(network), ...from },

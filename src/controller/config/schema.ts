@@ -93,6 +93,18 @@ export const ConfigSchema = Type.Object(
       },
       strict,
     ),
+    overlay: Type.Object(
+      {
+        probeMs: ms('time between probes of a tunnel', 1_000, 100),
+        probesPerSecond: Type.Integer({
+          minimum: 10,
+          maximum: 1_000_000,
+          default: 2_000,
+          description: 'probes a second over all tunnels; with more tunnels each is probed less often',
+        }),
+      },
+      strict,
+    ),
     underlay: Type.Object(
       {
         mtu: Type.Integer({

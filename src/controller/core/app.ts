@@ -1,3 +1,4 @@
+import type { Action } from '../../ofproto/index.ts';
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
 import type { DesiredChange, DesiredReader, Hypervisor, JsonObject } from '../model/index.ts';
 import type { RouteSpec } from '../northbound/index.ts';
@@ -52,6 +53,8 @@ export interface SwitchPort {
    * `frame` is copied. Returns false, and counts, when the switch is not connected or its buffer is over budget.
    */
   packetOut(inPort: number, outPorts: readonly number[], frame: Uint8Array, at?: number, end?: number): boolean;
+  /** The same with actions of any kind, for frames of one's own. */
+  packetOutBy(actions: readonly Action[], frame: Uint8Array): boolean;
 }
 
 /** What an app says of an object whose state is not told by rules alone. */

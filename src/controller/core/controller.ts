@@ -250,7 +250,7 @@ export class Controller {
     this.#http = await createHttpServer({
       objects: this.#objects,
       ready: this.#status,
-      observed: observedApi(this.#observed, (index) => this.#networkPath(index)),
+      observed: observedApi(this.#observed, this.#objects.desired, (index) => this.#networkPath(index)),
       rules: this.#book,
       events: this.#events,
       telemetry: this.#options.telemetry,

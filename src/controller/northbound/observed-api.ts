@@ -1,4 +1,5 @@
-import { formatIp, formatMac } from '../kernel/index.ts';
+import { type Dpid, formatIp, formatMac } from '../kernel/index.ts';
+import type { DesiredReader } from '../model/index.ts';
 import {
   type Attachment,
   type Host,
@@ -48,7 +49,12 @@ const endKey = (at: Attachment): string => `${at.dpid}/${portKey(at.port)}`;
  * Observed state as REST shows it. `networkPath` names a network by its index: its REST path, or `default`; undefined when
  * it no longer exists.
  */
-export function observedApi(observed: ObservedReader, networkPath: (index: number) => string | undefined): ObservedApi {
+export function observedApi(
+  observed: ObservedReader,
+  desired: DesiredReader,
+  networkPath: (index: number) => string | undefined,
+): ObservedApi {
+  const hypervisorAt = (dpid: Dpid): string => desired.hypervisorByDpid(dpid)?.id ?? dpid;
   const hostView = (host: Host): HostView => ({
     network: networkPath(host.network) ?? `index ${host.network}`,
     mac: formatMac(host.mac),
@@ -86,6 +92,22 @@ export function observedApi(observed: ObservedReader, networkPath: (index: numbe
         observed.hosts(),
         ({ network, mac }) => `${portKey(network)}/${formatMac(mac)}`,
         hostView,
+        observed.revision,
+        limit,
+        cursor,
+      ),
+    tunnels: ({ limit, cursor }) =>
+      pageOf(
+        observed.tunnels(),
+        ({ dpid, to, type }) => `${hypervisorAt(dpid)}/${to}/${type}`,
+        ({ dpid, to, type, health }) => ({
+          from: hypervisorAt(dpid),
+          to,
+          type,
+          state: health.state,
+          since: time(health.since),
+          reason: health.reason,
+        }),
         observed.revision,
         limit,
         cursor,

@@ -14,6 +14,7 @@ const sharedSchemas: Readonly<Record<string, TSchema>> = {
   Switch: schemas.SwitchSchema,
   SwitchPort: schemas.SwitchPortSchema,
   Link: schemas.LinkSchema,
+  Tunnel: schemas.TunnelSchema,
   Host: schemas.HostSchema,
   Topology: schemas.TopologySchema,
   Flow: schemas.FlowSchema,

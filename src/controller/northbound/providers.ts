@@ -64,6 +64,17 @@ export interface HostView {
   readonly lastSeen: string;
 }
 
+/** The way from one hypervisor to another through tunnels of one type. */
+export interface TunnelView {
+  /** Id of the sending hypervisor; its datapath id when no hypervisor has that. */
+  readonly from: string;
+  readonly to: string;
+  readonly type: TunnelType;
+  readonly state: 'up' | 'down' | 'unknown';
+  readonly since: string;
+  readonly reason: string;
+}
+
 export interface TopologyView {
   readonly switches: readonly SwitchView[];
   readonly links: readonly LinkView[];
@@ -79,6 +90,7 @@ export interface ObservedApi {
   ports(dpid: Dpid): readonly PortView[];
   links(page: PageQuery): Page<LinkView>;
   hosts(page: PageQuery): Page<HostView>;
+  tunnels(page: PageQuery): Page<TunnelView>;
   topology(): TopologyView;
 }
 

@@ -160,6 +160,15 @@ export const HostSchema = Type.Object({
   lastSeen: time('Last seen'),
 });
 
+export const TunnelSchema = Type.Object({
+  from: text('Hypervisor that sends', 'hv1'),
+  to: text('Hypervisor that receives', 'hv2'),
+  type: Type.Enum(['vxlan', 'nvgre']),
+  state: Type.Enum(['up', 'down', 'unknown'], { description: '`unknown`: one of the two is not connected' }),
+  since: time('Since when'),
+  reason: text('Why', 'probes arrive'),
+});
+
 export const TopologySchema = Type.Object({
   switches: Type.Array(SwitchSchema),
   links: Type.Array(LinkSchema),

@@ -29,10 +29,12 @@ import type {
   ObservedChange,
   ObservedPort,
   ObservedSwitch,
+  ObservedTunnel,
   ObservedWriter,
   PortLabel,
   PortRole,
   TunnelHealth,
+  TunnelType,
 } from './types.ts';
 
 /** Settings of observed state. Times in ms. */
@@ -77,7 +79,8 @@ export class Observed implements ObservedWriter {
   readonly #badLldp = new Map<Dpid, Map<number, number>>();
   /** What databases told in this run, by port name. */
   readonly #labels = new Map<Dpid, ReadonlyMap<string, PortLabel>>();
-  readonly #tunnels = new Map<Dpid, Map<string, TunnelHealth>>();
+  /** By switch, then `type/hypervisor`. */
+  readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
   readonly #holds: Holds;
   readonly #unremembered = new Set<Dpid>();
   #cancelRemember: (() => void) | undefined;
@@ -267,12 +270,12 @@ export class Observed implements ObservedWriter {
     return this.#topology.nextHops(from, to);
   }
 
-  tunnel(dpid: Dpid, to: string): TunnelHealth | undefined {
-    return this.#tunnels.get(dpid)?.get(to);
+  tunnel(dpid: Dpid, to: string, type: TunnelType): TunnelHealth | undefined {
+    return this.#tunnels.get(dpid)?.get(`${type}/${to}`)?.health;
   }
 
-  *tunnels(): Iterable<{ readonly dpid: Dpid; readonly to: string; readonly health: TunnelHealth }> {
-    for (const [dpid, ends] of this.#tunnels) for (const [to, health] of ends) yield { dpid, to, health };
+  *tunnels(): Iterable<ObservedTunnel> {
+    for (const ends of this.#tunnels.values()) yield* ends.values();
   }
 
   host(network: number, mac: Mac): Host | undefined {
@@ -370,14 +373,15 @@ export class Observed implements ObservedWriter {
     this.#commit();
   }
 
-  tunnelIs(dpid: Dpid, to: string, health: Omit<TunnelHealth, 'since'> | undefined): void {
-    const ends = this.#tunnels.get(dpid) ?? new Map<string, TunnelHealth>();
-    const before = ends.get(to);
+  tunnelIs(dpid: Dpid, to: string, type: TunnelType, health: Omit<TunnelHealth, 'since'> | undefined): void {
+    const ends = this.#tunnels.get(dpid) ?? new Map<string, ObservedTunnel>();
+    const key = `${type}/${to}`;
+    const before = ends.get(key)?.health;
     if (before?.state === health?.state && before?.reason === health?.reason) return;
     const after = health && { ...health, since: before?.state === health.state ? before.since : this.#clock.now() };
-    if (after) this.#tunnels.set(dpid, ends.set(to, after));
-    else if (ends.delete(to) && ends.size === 0) this.#tunnels.delete(dpid);
-    this.#tell({ kind: 'tunnel', dpid, to, before, after });
+    if (after) this.#tunnels.set(dpid, ends.set(key, { dpid, to, type, health: after }));
+    else if (ends.delete(key) && ends.size === 0) this.#tunnels.delete(dpid);
+    this.#tell({ kind: 'tunnel', dpid, to, type, before, after });
     this.#commit();
   }
 

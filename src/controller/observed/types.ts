@@ -89,12 +89,21 @@ export interface TunnelHealth {
   readonly reason: string;
 }
 
+/** The way from a switch to a hypervisor through tunnels of one type. */
+export interface ObservedTunnel {
+  readonly dpid: Dpid;
+  readonly to: string;
+  readonly type: TunnelType;
+  readonly health: TunnelHealth;
+}
+
 export type ObservedChange =
   | {
       readonly kind: 'tunnel';
       readonly dpid: Dpid;
       /** Id of the hypervisor at the other end. */
       readonly to: string;
+      readonly type: TunnelType;
       readonly before: TunnelHealth | undefined;
       readonly after: TunnelHealth | undefined;
     }
@@ -143,8 +152,8 @@ export interface ObservedReader {
   /** Undefined when there is no way, or when from = to. */
   nextHops(from: Dpid, to: Dpid): NextHops | undefined;
   /** How the way from a switch to a hypervisor is; undefined while nobody has looked. */
-  tunnel(dpid: Dpid, to: string): TunnelHealth | undefined;
-  tunnels(): Iterable<{ readonly dpid: Dpid; readonly to: string; readonly health: TunnelHealth }>;
+  tunnel(dpid: Dpid, to: string, type: TunnelType): TunnelHealth | undefined;
+  tunnels(): Iterable<ObservedTunnel>;
   host(network: number, mac: Mac): Host | undefined;
   hostsOf(network: number): Iterable<Host>;
   hostsAt(at: Attachment): Iterable<Host>;
@@ -188,7 +197,7 @@ export interface ObservedWriter extends ObservedReader {
    */
   labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void;
   /** Notes how the way from a switch to a hypervisor is; undefined: nobody looks any more. */
-  tunnelIs(dpid: Dpid, to: string, health: Omit<TunnelHealth, 'since'> | undefined): void;
+  tunnelIs(dpid: Dpid, to: string, type: TunnelType, health: Omit<TunnelHealth, 'since'> | undefined): void;
   /** Counts an LLDP frame that was refused at this port. No change is told. */
   countBadLldp(at: Attachment): void;
 }

@@ -18,6 +18,8 @@ export const MeterId = {
   probe: 1,
   /** Probes (or what looks like them) that arrive on all other ports. */
   edgeProbe: 2,
+  /** Probes that arrive through tunnels. */
+  tunnelProbe: 4,
   /** Unknown senders shown to the controller. */
   learn: 3,
   /** What a tenant may show to the controller; tenant index 0…65535. */

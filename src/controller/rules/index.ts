@@ -22,7 +22,7 @@ export {
 } from './pipeline.ts';
 export * from './plan.ts';
 export * from './priority.ts';
-export { type MatchValue, type RuleSpec, rule } from './rule.ts';
+export { actionOf, type MatchValue, type RuleSpec, rule } from './rule.ts';
 export * from './status.ts';
 export * from './steps.ts';
 export * from './types.ts';

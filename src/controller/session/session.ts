@@ -1,6 +1,9 @@
 import {
+  type Action,
   MessageType,
+  noBuffer,
   outputActionSize,
+  Port,
   packetOutHeaderSize,
   Role,
   writeOutput,
@@ -142,6 +145,18 @@ export class Session {
     // Frames are short: a loop beats the call that a copy needs.
     for (let i = at; i < end; i++) out[to++] = frame[i]!;
     transport.sent(size, MessageType.packetOut);
+    return true;
+  }
+
+  /** The same with actions of any kind, for frames of our own; slower. */
+  packetOutBy(actions: readonly Action[], frame: Uint8Array): boolean {
+    const transport = this.#transport;
+    if (!transport.open || transport.pending > this.#packetOutCap) {
+      this.#parts.counters.packetOutsDropped++;
+      return false;
+    }
+    const body = { bufferId: noBuffer, inPort: Port.controller, actions, data: frame };
+    transport.write(encode({ type: 'packetOut', ...body }, PACKET_OUT_XID));
     return true;
   }
 

@@ -1,7 +1,20 @@
+import Type from 'typebox';
 import { type App, AppId } from '../../controller/index.ts';
 import { type HypervisorSettings, Hypervisors } from './hypervisors.ts';
 
 export type { HypervisorSettings } from './hypervisors.ts';
+
+const CandidatesSchema = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      systemId: Type.String({ description: '`external_ids:system-id`; empty when it has none' }),
+      hostname: Type.String(),
+      remote: Type.String({ description: 'Where it dialled in from' }),
+      bridges: Type.Record(Type.String(), Type.String(), { description: 'Datapath ids of its bridges, by name' }),
+      tunnelAddresses: Type.Array(Type.String(), { description: 'Where it says that tunnels to it end' }),
+    }),
+  ),
+});
 
 /** What the app is given. */
 export interface HypervisorsAppSettings extends HypervisorSettings {
@@ -40,6 +53,17 @@ export function hypervisorsApp(): App {
         help: 'Peers that dialled in and were no switch database.',
         type: 'counter',
         collect: () => all.counts.refused,
+      });
+      context.route({
+        method: 'GET',
+        path: '/v1/apps/hypervisors/candidates',
+        operationId: 'listHypervisorCandidates',
+        tag: 'hypervisors',
+        summary: 'Databases that have dialled in and that no hypervisor names yet',
+        description:
+          'PUT a hypervisor with the datapath id of one of its bridges, and without `ovsdb`, to approve one.',
+        replies: { 200: { description: 'All of them', schema: CandidatesSchema } },
+        handle: () => ({ status: 200, body: { items: all.candidates() } }),
       });
       const address = await all.listen();
       if (address !== undefined) settings.listening(address);

@@ -73,6 +73,7 @@ export class LearningWorld extends World {
     if (!session) {
       session = {
         dpid: id,
+        packetOutBy: () => false,
         packetOut: (inPort, ports, frame, at = 0, end = frame.length) => {
           this.sent.push({ dpid: id, inPort, ports, frame: Buffer.from(frame.subarray(at, end)).toString('hex') });
           return true;

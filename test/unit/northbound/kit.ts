@@ -190,6 +190,7 @@ export async function fixture(over: Partial<HttpServerDeps> = {}): Promise<Fixtu
         { no: 0xfffffffe, name: 's1', mac: '02:00:00:00:00:01', up: true, currentSpeed: 0, role: 'local', badLldp: 0 },
       ],
       links: () => ({ items: [], revision: 3 }),
+      tunnels: () => ({ items: [], revision: 0 }),
       hosts: () => ({ items: [], revision: 3 }),
       topology: () => ({ switches: [sw], links: [], revision: 3 }),
     },

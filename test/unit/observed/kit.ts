@@ -106,7 +106,7 @@ function short(change: ObservedChange): string {
     case 'paths':
       return `paths ${[...change.dpids].map((id) => Number(BigInt(`0x${id}`))).sort((a, b) => a - b)}`;
     case 'tunnel':
-      return `tunnel s${Number(BigInt(`0x${change.dpid}`))} ${change.to} ${change.after?.state ?? '-'}`;
+      return `tunnel s${Number(BigInt(`0x${change.dpid}`))} ${change.type} ${change.to} ${change.after?.state ?? '-'}`;
     case 'host': {
       const host = change.after ?? change.before!;
       return `host ${host.network}/${host.mac % 0x1000} ${change.before ? end(change.before.at) : '-'} → ${change.after ? end(change.after.at) : '-'}`;

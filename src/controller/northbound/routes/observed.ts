@@ -86,6 +86,13 @@ export function observedRoutes(registrar: RouteRegistrar, { observed, rules }: D
   list('/v1/switches', 'listSwitches', 'List switches', 'Switch', (query) => observed.switches(query));
   list('/v1/links', 'listLinks', 'List links, each direction by itself', 'Link', (query) => observed.links(query));
   list('/v1/hosts', 'listHosts', 'List hosts that were seen', 'Host', (query) => observed.hosts(query));
+  list(
+    '/v1/tunnels',
+    'listTunnels',
+    'List tunnels between hypervisors that share networks, each direction by itself',
+    'Tunnel',
+    (query) => observed.tunnels(query),
+  );
   registrar.route({
     method: 'GET',
     path: '/v1/topology',

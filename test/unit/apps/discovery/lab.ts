@@ -166,6 +166,7 @@ export class Lab {
     if (this.observed.switches.get(dpid)?.connected !== true) return undefined;
     return {
       dpid,
+      packetOutBy: () => false,
       packetOut: (_inPort, outPorts, bytes) => {
         // The buffer is the sender's to reuse.
         const frame = Buffer.from(bytes);
