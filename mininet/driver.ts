@@ -3,20 +3,32 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
-/** Drives `fabric.py` and `probe.py` from Node: for the demo, the tests, and whoever tries things out. */
+/** Drives `fabric.py`, `overlay.py` and `probe.py` from Node: for the demo, the tests, and whoever tries things out. */
 
-/** One Mininet host and where it is plugged in. */
-export interface FabricHost {
+/** A namespace in which commands can be run. */
+export interface Inside {
+  readonly pid: number;
+}
+
+/** A namespace with one NIC. */
+export interface Machine extends Inside {
   readonly name: string;
+  readonly interface: string;
+}
+
+/** A tenant's machine. */
+export interface Guest extends Machine {
   readonly tenant: string;
   readonly ip: string;
   readonly ip6: string;
   readonly mac: string;
+}
+
+/** One Mininet host and where it is plugged in. */
+export interface FabricHost extends Guest {
   readonly dpid: string;
   readonly switch: string;
   readonly port: string;
-  readonly interface: string;
-  readonly pid: number;
 }
 
 /** A cable between two switches. */
@@ -45,46 +57,38 @@ type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 const PYTHON = '/usr/bin/python3';
 
-/** A running Mininet network. */
-export class Fabric {
-  readonly hosts: readonly FabricHost[];
-  readonly cables: readonly FabricCable[];
-  /** Switch name → datapath id, 16 hex digits. */
-  readonly switches: Readonly<Record<string, string>>;
+/** One of our Mininet scripts: a JSON line that says what stands, then a JSON line an answer. */
+class Script {
+  readonly ready: Readonly<Record<string, unknown>>;
   readonly #child: Child;
   readonly #lines: AsyncIterator<string>;
 
-  private constructor(child: Child, lines: AsyncIterator<string>, ready: Record<string, unknown>) {
+  private constructor(child: Child, lines: AsyncIterator<string>, ready: Readonly<Record<string, unknown>>) {
     this.#child = child;
     this.#lines = lines;
-    this.hosts = Object.entries(ready['hosts'] as Record<string, Omit<FabricHost, 'name'>>).map(([name, host]) => ({
-      name,
-      ...host,
-    }));
-    this.cables = ready['links'] as FabricCable[];
-    this.switches = ready['switches'] as Record<string, string>;
+    this.ready = ready;
   }
 
-  /** Builds the network; resolves when it stands (switches may still be connecting). Rejects when Mininet fails. */
-  static async start(options: FabricOptions): Promise<Fabric> {
+  /** Rejects when Mininet fails. */
+  static async start(file: string, options: object): Promise<Script> {
     const flags = Object.entries(options).flatMap(([key, value]: [string, unknown]) => {
       const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
       return value === true ? [flag] : value === false ? [] : [flag, String(value)];
     });
-    const child = spawn(PYTHON, [`${import.meta.dirname}/fabric.py`, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(PYTHON, [`${import.meta.dirname}/${file}`, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const first = await lines.next();
     if (first.done) throw new Error('Mininet ended before the network stood; its message is above');
-    return new Fabric(child, lines, JSON.parse(first.value) as Record<string, unknown>);
+    return new Script(child, lines, JSON.parse(first.value) as Record<string, unknown>);
   }
 
-  /** Takes the cables between two switches down or up. */
-  async link(a: string, b: string, up: boolean): Promise<void> {
-    this.#child.stdin.write(`${JSON.stringify({ op: 'link', a, b, up })}\n`);
+  async do(command: object): Promise<Readonly<Record<string, unknown>>> {
+    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
     const answer = await this.#lines.next();
     if (answer.done) throw new Error('Mininet ended');
-    const { event, message } = JSON.parse(answer.value) as { event: string; message?: string };
+    const { event, message, ...rest } = JSON.parse(answer.value) as { event: string; message?: string };
     if (event !== 'done') throw new Error(message ?? event);
+    return rest;
   }
 
   /** Ends Mininet, which removes all it made. */
@@ -96,8 +100,147 @@ export class Fabric {
   }
 }
 
+/** Facts by name, as a list. */
+const named = <T>(facts: unknown): readonly (T & { readonly name: string })[] =>
+  Object.entries(facts as Record<string, T>).map(([name, fact]) => ({ name, ...fact }));
+
+/** A running Mininet network. */
+export class Fabric {
+  readonly hosts: readonly FabricHost[];
+  readonly cables: readonly FabricCable[];
+  /** Switch name → datapath id, 16 hex digits. */
+  readonly switches: Readonly<Record<string, string>>;
+  readonly #script: Script;
+
+  private constructor(script: Script) {
+    this.#script = script;
+    this.hosts = named<Omit<FabricHost, 'name'>>(script.ready['hosts']);
+    this.cables = script.ready['links'] as FabricCable[];
+    this.switches = script.ready['switches'] as Record<string, string>;
+  }
+
+  /** Builds the network; resolves when it stands (switches may still be connecting). Rejects when Mininet fails. */
+  static async start(options: FabricOptions): Promise<Fabric> {
+    return new Fabric(await Script.start('fabric.py', options));
+  }
+
+  /** Takes the cables between two switches down or up. */
+  async link(a: string, b: string, up: boolean): Promise<void> {
+    await this.#script.do({ op: 'link', a, b, up });
+  }
+
+  /** Ends Mininet, which removes all it made. */
+  stop(): Promise<void> {
+    return this.#script.stop();
+  }
+}
+
+/** A hypervisor of `overlay.py`. */
+export interface LabHypervisor extends Inside {
+  readonly name: string;
+  /** Datapath id of br-int, 16 hex digits. */
+  readonly dpid: string;
+  /** `tcp:HOST:PORT` of its database. */
+  readonly ovsdb: string;
+  readonly tunnel: string;
+  readonly tunnel6: string;
+  /** Its interface on the underlay. */
+  readonly underlay: string;
+}
+
+/** A machine behind a hypervisor. */
+export interface LabMachine extends Guest {
+  readonly hypervisor: string;
+  /** Name of its port on br-int. */
+  readonly port: string;
+  readonly interfaceId: string;
+}
+
+/** A host on the underlay. */
+export interface LabPeer extends Machine {
+  readonly ip: string;
+  readonly ip6: string;
+}
+
+export interface OverlayOptions {
+  readonly prefix?: string;
+  /** Third number of the management addresses, 100.127.NET.0/24. */
+  readonly net?: number;
+  readonly dpidBase?: number;
+  readonly hypervisors?: number;
+  readonly vms?: number;
+  readonly tenants?: number;
+  readonly peers?: number;
+  /** MTU of the underlay. */
+  readonly mtu?: number;
+  readonly unique?: boolean;
+  readonly unplugged?: boolean;
+}
+
+/** Several hypervisors on this machine, each with an Open vSwitch of its own; see `overlay.py`. */
+export class OverlayNet {
+  /** Address of this machine on the management network: where a controller listens for the hypervisors. */
+  readonly management: string;
+  readonly hypervisors: readonly LabHypervisor[];
+  readonly machines: readonly LabMachine[];
+  readonly peers: readonly LabPeer[];
+  readonly #script: Script;
+
+  private constructor(script: Script) {
+    this.#script = script;
+    const { mgmt, hypervisors, vms, peers } = script.ready;
+    this.management = mgmt as string;
+    this.hypervisors = named<Omit<LabHypervisor, 'name'>>(hypervisors);
+    this.machines = named<Omit<LabMachine, 'name'>>(vms);
+    this.peers = named<Omit<LabPeer, 'name'>>(peers);
+  }
+
+  /** Resolves when all stands. Rejects when Mininet fails. */
+  static async start(options: OverlayOptions): Promise<OverlayNet> {
+    return new OverlayNet(await Script.start('overlay.py', options));
+  }
+
+  /** Points every br-int at a controller, `tcp:HOST:PORT`. */
+  async controller(target: string): Promise<void> {
+    await this.#script.do({ op: 'controller', target });
+  }
+
+  async plug(machine: LabMachine): Promise<void> {
+    await this.#script.do({ op: 'plug', vm: machine.name });
+  }
+
+  async unplug(machine: LabMachine): Promise<void> {
+    await this.#script.do({ op: 'unplug', vm: machine.name });
+  }
+
+  /** Makes a hypervisor's database dial `tcp:HOST:PORT`, or nobody when empty. */
+  async manager(hypervisor: LabHypervisor, target: string): Promise<void> {
+    await this.#script.do({ op: 'manager', hypervisor: hypervisor.name, target });
+  }
+
+  /** The switch daemon of a hypervisor dies and comes back. */
+  async restart(hypervisor: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'restart', hypervisor: hypervisor.name });
+  }
+
+  /** Takes a hypervisor off the underlay, or back. */
+  async underlay(hypervisor: LabHypervisor, up: boolean): Promise<void> {
+    await this.#script.do({ op: 'underlay', hypervisor: hypervisor.name, up });
+  }
+
+  /** `ovs-vsctl` on a hypervisor. */
+  async vsctl(hypervisor: LabHypervisor, ...args: string[]): Promise<string> {
+    return (await this.#script.do({ op: 'vsctl', hypervisor: hypervisor.name, args }))['output'] as string;
+  }
+
+  /** Ends Mininet, which removes all it made. */
+  stop(): Promise<void> {
+    return this.#script.stop();
+  }
+}
+
 /** Runs a command inside a host; resolves to its exit code and output, never rejects for a non-zero code. */
-export function inHost(host: FabricHost, command: readonly string[]): Promise<{ code: number; output: string }> {
+export function inHost(host: Inside, command: readonly string[]): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
     execFile('mnexec', ['-a', String(host.pid), ...command], { maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       if (error && typeof error.code !== 'number') reject(error);
@@ -107,7 +250,7 @@ export function inHost(host: FabricHost, command: readonly string[]): Promise<{ 
 }
 
 /** True when one of `tries` echo requests is answered. */
-export async function ping(from: FabricHost, address: string, tries = 3): Promise<boolean> {
+export async function ping(from: Inside, address: string, tries = 3): Promise<boolean> {
   // -c N -w N: ends at the first answer only with -c 1, so ask one by one.
   for (let i = 0; i < tries; i++) {
     if ((await inHost(from, ['ping', '-n', '-q', '-c', '1', '-W', '1', address])).code === 0) return true;
@@ -116,14 +259,14 @@ export async function ping(from: FabricHost, address: string, tries = 3): Promis
 }
 
 /** Sees every frame that reaches a host's NIC, and sends raw ones. */
-export class Probe {
-  readonly host: FabricHost;
+export class Probe<M extends Machine = Machine> {
+  readonly host: M;
   /** Frames in the order they came, as hex. */
   readonly received: string[] = [];
   readonly #child: Child;
   #changed: () => void = () => {};
 
-  private constructor(host: FabricHost, child: Child, lines: ReturnType<typeof createInterface>) {
+  private constructor(host: M, child: Child, lines: ReturnType<typeof createInterface>) {
     this.host = host;
     this.#child = child;
     lines.on('line', (line) => {
@@ -134,7 +277,7 @@ export class Probe {
     });
   }
 
-  static async open(host: FabricHost): Promise<Probe> {
+  static async open<M extends Machine>(host: M): Promise<Probe<M>> {
     const args = ['-a', String(host.pid), PYTHON, `${import.meta.dirname}/probe.py`, host.interface];
     const child = spawn('mnexec', args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout });

@@ -1,11 +1,13 @@
-import type { FabricHost } from './driver.ts';
+import type { Guest } from './driver.ts';
 
 /** Frames that carry a name, so that with overlapping addresses nobody's frame passes for another's. */
 
 /** A frame to send, and the tag that its payload holds. */
-export interface TaggedFrame {
-  readonly from: FabricHost;
-  readonly to: FabricHost;
+export interface TaggedFrame<G extends Guest = Guest> {
+  readonly from: G;
+  readonly to: G;
+  /** Sent to a group address: the receiver only gives it its name. */
+  readonly isGroup: boolean;
   readonly tag: string;
   /** Hex. */
   readonly frame: string;
@@ -79,10 +81,10 @@ export function udp6Frame(dstMac: string, srcMac: string, src: string, dst: stri
 }
 
 /** Unicast over IPv4 and IPv6, broadcast, and multicast of both families from one host, named after sender and receiver. */
-export function taggedFrames(from: FabricHost, to: FabricHost): TaggedFrame[] {
-  const make = (kind: string, frame: (payload: Buffer) => string): TaggedFrame => {
+export function taggedFrames<G extends Guest>(from: G, to: G): TaggedFrame<G>[] {
+  const make = (kind: string, frame: (payload: Buffer) => string): TaggedFrame<G> => {
     const tag = `<${from.name}>${to.name}:${kind}>`;
-    return { from, to, tag, frame: frame(Buffer.from(tag.padEnd(40))) };
+    return { from, to, tag, isGroup: !kind.startsWith('ipv'), frame: frame(Buffer.from(tag.padEnd(40))) };
   };
   return [
     make('ipv4', (payload) => udp4Frame(to.mac, from.mac, from.ip, to.ip, payload)),

@@ -22,7 +22,7 @@ const DPID_BASE = 0xde000;
 
 let controller: ChildProcess | undefined;
 let fabric: Fabric | undefined;
-const probes: Probe[] = [];
+const probes: Probe<FabricHost>[] = [];
 
 async function cleanUp(): Promise<void> {
   await Promise.all(probes.map((probe) => probe.close()));

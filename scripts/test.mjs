@@ -28,7 +28,7 @@ const suites = [
   {
     name: 'mininet',
     folders: ['test/mininet'],
-    why: () => needsOvs() ?? ensurePrograms(['mnexec'], say) ?? ensureOpenVswitch(say),
+    why: () => needsOvs() ?? ensurePrograms(['mnexec', 'tcpdump', 'tshark'], say) ?? ensureOpenVswitch(say),
   },
 ];
 

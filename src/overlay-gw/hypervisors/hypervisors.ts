@@ -159,12 +159,12 @@ export class Hypervisors {
     if (datapathId === undefined) return undefined;
     if (!session) return ['DatabaseUnknown', 'its database has not dialled in, and no address to dial is given'];
     const { status, keeper } = session;
-    if (status.state === 'away') return ['DatabaseAway', status.reason ?? 'no session'];
-    if (status.state === 'failed') return ['DatabaseRefused', status.reason ?? 'refused'];
+    if (!session.connected) return ['DatabaseAway', status.reason ?? 'no session'];
     if (bridgeOf(keeper.tables, datapathId) === undefined) {
       const there = [...datapaths(keeper.tables)].map(([name, dpid]) => `${name} ${dpid}`).join(', ') || 'none';
       return ['BridgeMissing', `no bridge has datapath id ${datapathId}; there are: ${there}`];
     }
+    if (status.state === 'failed') return ['DatabaseRefused', status.reason ?? 'refused'];
     const [problem] = status.problems;
     if (problem) return ['TunnelRefused', problem.message];
     for (const { name, error } of tunnelStates(keeper.tables, OWNER).values()) {
@@ -193,7 +193,7 @@ export class Hypervisors {
     const labels = bridge === undefined ? [] : [...labelsOf(keeper.tables, bridge).values()];
     return {
       database: {
-        state: status.state,
+        state: session.connected ? status.state : 'away',
         remote,
         since: new Date(since).toISOString(),
         ...(status.reason === undefined ? {} : { reason: status.reason }),
@@ -214,7 +214,7 @@ export class Hypervisors {
     if (before && (!after || after.ovsdb !== before.ovsdb || after.datapathId !== before.datapathId))
       this.#part(id, after);
     if (!after || after.datapathId === undefined) return;
-    if (after.ovsdb !== undefined && !this.#dialled.has(id)) this.#dial(id, after.ovsdb);
+    if (after.ovsdb !== undefined) this.#dial(id, after.ovsdb);
     const own = this.#sessions.get(id);
     if (own) this.#look(own);
     else for (const session of this.#accepted.values()) if (session.hypervisor === undefined) this.#look(session);
@@ -243,7 +243,7 @@ export class Hypervisors {
 
   #dial(id: string, address: string): void {
     try {
-      const session = DatabaseSession.dial(address, this.#parts);
+      const session = this.#dialled.get(id) ?? DatabaseSession.dial(address, this.#parts);
       this.#dialled.set(id, session);
       this.#sessions.set(id, session);
       session.hypervisor = id;

@@ -1,0 +1,334 @@
+#!/usr/bin/python3
+"""Several hypervisors on one machine, in Mininet, for Netloom's demo and tests of overlays.
+
+        root namespace: the controller, at MGMT.1
+    bridge PREFIXm ── management ── eth1 of each hypervisor      100.127.NET.(10+n), its database at :6640
+    bridge PREFIXu ── underlay ──── eth0 of each hypervisor and peer
+    hypervisor PREFIXhN: its own ovsdb-server and ovs-vswitchd (userspace datapath);
+        br-phy holds eth0 and the tunnel address 192.0.2.(10+n), 2001:db8::(10+n); br-int, fail-mode secure, holds the machines
+    machine PREFIXvN: eth0, dealt to tenants round robin; the n-th machine of each tenant has the same MAC and addresses
+    peer PREFIXpN: a host on the underlay alone, 192.0.2.(100+n), for tunnel endpoints of other makes
+
+Prints one JSON line when all stands, then takes one JSON command a line on standard input and answers each with one JSON line:
+{"op": "controller", "target": "tcp:HOST:PORT"}, {"op": "plug" | "unplug", "vm": NAME}, {"op": "manager", "hypervisor": NAME,
+"target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "underlay", "hypervisor": NAME, "up": false},
+{"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "stop"}. Ends, and removes what it made, on "stop", on end of input, SIGTERM
+or SIGINT. What a killed run of the same prefix left behind is removed at the start. Commands inside run from outside:
+mnexec -a PID COMMAND.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from mininet.log import setLogLevel
+from mininet.net import Mininet
+from mininet.node import Host, Switch
+
+from fabric import run
+
+SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+WAIT = 10
+
+
+def until(what, done):
+    """Waits for a daemon to come up."""
+    limit = time.monotonic() + WAIT
+    while not done():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"{what} did not happen within {WAIT} s")
+        time.sleep(0.01)
+
+
+def check(*command, env=None):
+    """Output of a command that has to work."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout.strip()}")
+    return done.stdout
+
+
+class Bridge(Switch):
+    """A learning bridge of the kernel, in the root namespace."""
+
+    def start(self, _controllers):
+        check("ip", "link", "add", self.name, "type", "bridge", "forward_delay", "0")
+        check("ip", "link", "set", "dev", self.name, "up")
+        for name in self.intfNames():
+            if name != "lo":
+                check("ip", "link", "set", "dev", name, "master", self.name, "up")
+
+    def stop(self, deleteIntfs=True):
+        run("ip", "link", "del", "dev", self.name)
+        super().stop(deleteIntfs)
+
+
+class Hypervisor(Host):
+    """A namespace with an Open vSwitch of its own."""
+
+    def prepare(self, facts, folder):
+        """Starts database and switch daemon and makes the two bridges."""
+        self.facts = facts
+        self.folder = os.path.join(folder, self.name)
+        self.daemons = []
+        os.mkdir(self.folder)
+        self.env = {**os.environ, "OVS_RUNDIR": self.folder, "OVS_DBDIR": self.folder, "OVS_LOGDIR": self.folder}
+        database = os.path.join(self.folder, "conf.db")
+        check("ovsdb-tool", "create", database, SCHEMA)
+        self.database = self.daemon(
+            "ovsdb-server", database, f"--remote=punix:{self.folder}/db.sock", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+            f"--remote=ptcp:6640:{facts['mgmt']}", f"--unixctl={self.folder}/db.ctl",
+        )
+        until("start of ovsdb-server", lambda: os.path.exists(f"{self.folder}/db.sock"))
+        self.vsctl("--no-wait", "init")
+        self.vsctl(
+            "--no-wait", "set", "Open_vSwitch", ".", f"external_ids:system-id={self.name}",
+            f"external_ids:tunnel-ip={facts['tunnel']}",
+        )
+        self.start_vswitchd()
+        for name in self.intfNames():
+            self.cmd(f"ethtool -K {name} tx off")
+        self.vsctl(
+            "add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", f"other-config:hwaddr={facts['hwaddr']}",
+            "--", "add-port", "br-phy", facts["underlay"],
+            "--", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure",
+            "protocols=OpenFlow13", f"other-config:datapath-id={facts['dpid']}",
+        )
+        self.address()
+
+    def start_vswitchd(self):
+        """Starts the switch daemon."""
+        control = f"{self.folder}/vs.ctl"
+        if os.path.exists(control):
+            os.unlink(control)
+        self.vswitchd = self.daemon("ovs-vswitchd", f"unix:{self.folder}/db.sock", "--disable-system", f"--unixctl={control}")
+        until("start of ovs-vswitchd", lambda: os.path.exists(control))
+
+    def address(self):
+        """The tunnel addresses: devices of a userspace datapath are made anew with each switch daemon."""
+        facts = self.facts
+        until("br-phy", lambda: "br-phy" in self.cmd("ip -o link"))
+        self.cmd("ip link set br-phy up mtu", str(facts["mtu"]))
+        self.cmd(f"ip addr add {facts['tunnel']}/24 dev br-phy")
+        self.cmd(f"ip -6 addr add {facts['tunnel6']}/64 dev br-phy nodad")
+
+    def daemon(self, *command):
+        """Runs a daemon in this namespace until the end."""
+        log = open(f"{self.folder}/{command[0]}.out", "ab")
+        child = self.popen(list(command), env=self.env, stdout=log, stderr=log, stdin=None)
+        log.close()
+        self.daemons.append(child)
+        return child
+
+    def vsctl(self, *args):
+        """ovs-vsctl on this hypervisor's database."""
+        return check("ovs-vsctl", "--timeout=10", f"--db=unix:{self.folder}/db.sock", *args, env=self.env)
+
+    def restart(self):
+        """The switch daemon dies and comes back."""
+        self.vswitchd.kill()
+        self.vswitchd.wait()
+        self.daemons.remove(self.vswitchd)
+        self.start_vswitchd()
+        self.address()
+
+    def finish(self):
+        """Ends the daemons, the switch first."""
+        for child in reversed(getattr(self, "daemons", [])):
+            child.kill()
+            child.wait()
+
+
+def build(options):
+    """The network, not started, and the facts about it."""
+    prefix, facts = options.prefix, {"hypervisors": {}, "vms": {}, "peers": {}}
+    net = Mininet(controller=None, autoSetMacs=False, waitConnected=False)
+    underlay = net.addSwitch(f"{prefix}u", cls=Bridge, dpid="1")
+    management = net.addSwitch(f"{prefix}m", cls=Bridge, dpid="1")
+    hypervisors = []
+    for n in range(1, options.hypervisors + 1):
+        node = net.addHost(f"{prefix}h{n}", cls=Hypervisor, ip=None)
+        under = net.addLink(node, underlay).intf1.name
+        net.addLink(node, management)
+        hypervisors.append(node)
+        facts["hypervisors"][node.name] = {
+            "dpid": f"{options.dpid_base + n:016x}",
+            "mgmt": f"100.127.{options.net}.{10 + n}",
+            "ovsdb": f"tcp:100.127.{options.net}.{10 + n}:6640",
+            "tunnel": f"192.0.2.{10 + n}",
+            "tunnel6": f"2001:db8::{10 + n:x}",
+            "hwaddr": f"02:fe:00:00:00:{10 + n:02x}",
+            "underlay": under,
+            "management": node.intfNames()[-1],
+            "mtu": options.mtu,
+        }
+    for n in range(options.vms):
+        tenant, member = n % options.tenants, n // options.tenants + 1
+        home = hypervisors[(n // options.tenants) % len(hypervisors)]
+        unique = n + 1 if options.unique else member
+        node = net.addHost(f"{prefix}v{n + 1}", ip=f"10.0.0.{unique}/24", mac=f"02:00:00:00:00:{unique:02x}")
+        link = net.addLink(node, home)
+        facts["vms"][node.name] = {
+            "tenant": f"t{tenant + 1}",
+            "ip": f"10.0.0.{unique}",
+            "ip6": f"fd00::{unique:x}",
+            "mac": f"02:00:00:00:00:{unique:02x}",
+            "hypervisor": home.name,
+            "port": link.intf2.name,
+            "interface": link.intf1.name,
+            "interfaceId": f"nic-{node.name}",
+        }
+    for n in range(1, options.peers + 1):
+        node = net.addHost(f"{prefix}p{n}", ip=f"192.0.2.{100 + n}/24")
+        link = net.addLink(node, underlay)
+        facts["peers"][node.name] = {
+            "ip": f"192.0.2.{100 + n}", "ip6": f"2001:db8::{100 + n:x}", "interface": link.intf1.name,
+        }
+    return net, facts
+
+
+def raise_up(net, facts, options, folder):
+    """Brings everything up."""
+    net.start()
+    check("ip", "addr", "add", f"100.127.{options.net}.1/24", "dev", f"{options.prefix}m")
+    check("ip", "link", "set", "dev", f"{options.prefix}u", "mtu", str(options.mtu))
+    for node in net.hosts:
+        for kind in facts.values():
+            if node.name in kind:
+                kind[node.name]["pid"] = node.pid
+    for name, fact in facts["hypervisors"].items():
+        node = net.get(name)
+        for interface in (fact["underlay"], fact["management"]):
+            node.cmd(f"ip link set {interface} up mtu {options.mtu}")
+        node.cmd(f"ip addr add {fact['mgmt']}/24 dev {fact['management']}")
+        node.prepare(fact, folder)
+    for name, fact in facts["peers"].items():
+        node = net.get(name)
+        node.cmd(f"ethtool -K {fact['interface']} tx off")
+        node.cmd(f"ip link set {fact['interface']} mtu {options.mtu}")
+        node.cmd(f"ip -6 addr add {fact['ip6']}/64 dev {fact['interface']} nodad")
+    for name, fact in facts["vms"].items():
+        node = net.get(name)
+        # Without it TCP hangs on the userspace datapath: checksums are left to hardware that is not there.
+        node.cmd(f"ethtool -K {fact['interface']} tx off")
+        node.cmd(f"ip -6 addr add {fact['ip6']}/64 dev {fact['interface']} nodad")
+        home = net.get(fact["hypervisor"])
+        home.cmd(f"ethtool -K {fact['port']} tx off")
+        home.cmd(f"ip link set {fact['port']} up")
+        if not options.unplugged:
+            plug(net, fact)
+
+
+def plug(net, fact):
+    """Puts a machine's NIC on br-int, as a hypervisor's manager does."""
+    net.get(fact["hypervisor"]).vsctl(
+        "--no-wait", "--may-exist", "add-port", "br-int", fact["port"], "--", "set", "Interface", fact["port"],
+        f"external_ids:iface-id={fact['interfaceId']}", f"external_ids:attached-mac=\"{fact['mac']}\"",
+    )
+
+
+def obey(net, facts, command):
+    """Carries one command out; the answer's members."""
+    op = command["op"]
+    if op == "controller":
+        for name in facts["hypervisors"]:
+            net.get(name).vsctl("--no-wait", "set-controller", "br-int", command["target"])
+    elif op == "plug":
+        plug(net, facts["vms"][command["vm"]])
+    elif op == "unplug":
+        fact = facts["vms"][command["vm"]]
+        net.get(fact["hypervisor"]).vsctl("--no-wait", "--if-exists", "del-port", "br-int", fact["port"])
+    elif op == "manager":
+        node = net.get(command["hypervisor"])
+        node.vsctl("--no-wait", *(["set-manager", command["target"]] if command["target"] else ["del-manager"]))
+    elif op == "restart":
+        net.get(command["hypervisor"]).restart()
+    elif op == "underlay":
+        fact = facts["hypervisors"][command["hypervisor"]]
+        net.get(command["hypervisor"]).cmd(f"ip link set {fact['underlay']} {'up' if command['up'] else 'down'}")
+    elif op == "vsctl":
+        return {"output": net.get(command["hypervisor"]).vsctl(*command["args"])}
+    else:
+        raise RuntimeError(f"unknown op {op}")
+    return {}
+
+
+def main():
+    """Builds, reports, obeys, cleans up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prefix", default="nlo", help="what names of everything made here start with")
+    parser.add_argument("--net", type=int, default=1, help="third number of the management addresses")
+    parser.add_argument("--dpid-base", type=lambda text: int(text, 0), default=0, help="added to 1, 2, … for datapath ids")
+    parser.add_argument("--hypervisors", type=int, default=3)
+    parser.add_argument("--vms", type=int, default=6)
+    parser.add_argument("--tenants", type=int, default=2)
+    parser.add_argument("--peers", type=int, default=0)
+    parser.add_argument("--mtu", type=int, default=1500, help="of the underlay")
+    parser.add_argument("--unique", action="store_true", help="no overlapping addresses")
+    parser.add_argument("--unplugged", action="store_true", help="machines are not plugged in at the start")
+    options = parser.parse_args()
+    setLogLevel("error")
+    clear(options.prefix)
+
+    def leave(*_):
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    folder = tempfile.mkdtemp(prefix=f"netloom-{options.prefix}-")
+    net, facts = build(options)
+    try:
+        raise_up(net, facts, options, folder)
+        print(json.dumps({"event": "ready", "mgmt": f"100.127.{options.net}.1", **facts}), flush=True)
+        for line in sys.stdin:
+            command = json.loads(line)
+            if command["op"] == "stop":
+                break
+            try:
+                print(json.dumps({"event": "done", **obey(net, facts, command)}), flush=True)
+            except (RuntimeError, KeyError) as error:
+                print(json.dumps({"event": "error", "message": str(error)}), flush=True)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for node in net.hosts:
+            if isinstance(node, Hypervisor):
+                node.finish()
+        net.stop()
+        clear(options.prefix)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(prefix):
+    """Removes what an earlier run of this prefix left behind: daemons, then namespaces' shells, then bridges and interfaces."""
+    mark = f"/netloom-{prefix}-"
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        daemon = os.path.basename(words[0]) in ("ovsdb-server", "ovs-vswitchd") and any(mark in word for word in words)
+        shell = any(word.startswith(tuple(f"mininet:{prefix}{kind}" for kind in "hvpum")) for word in words)
+        if daemon or shell:
+            try:
+                os.kill(int(entry), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    for line in (run("ip", "-o", "link") or "").splitlines():
+        name = line.split(":")[1].strip().split("@")[0]
+        ours = name in (f"{prefix}u", f"{prefix}m")
+        if ours or (name.startswith(tuple(prefix + kind for kind in "hvpum")) and "-eth" in name):
+            run("ip", "link", "del", "dev", name)
+
+
+if __name__ == "__main__":
+    main()
