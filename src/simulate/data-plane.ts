@@ -98,8 +98,19 @@ interface Context {
   key: FlowKey;
   metadata: bigint;
   readonly registers: Map<string, bigint>;
+  /** Tunnel fields: of the tunnel that the frame came through, then of the one that it is to leave by. */
+  readonly tunnel: Map<string, bigint>;
   readonly hops: number;
   readonly groups: readonly number[];
+}
+
+/** A port that tunnels begin and end at; the peer and the key are given by flows. */
+export interface SimTunnelPort extends SimPoint {
+  /** Tunnels of different types do not meet. */
+  readonly type: string;
+  /** Own addresses, as tun_src and tun_dst hold them; IPv4 and IPv6. */
+  readonly ipv4?: bigint;
+  readonly ipv6?: bigint;
 }
 
 /** One switch: ports that are up or down, and tables. */
@@ -205,6 +216,7 @@ function read(context: Context, named: FieldName): bigint | undefined {
   if (field === 'inPort') return BigInt(context.inPort);
   if (field === 'metadata') return context.metadata;
   if (/^reg\d+$/.test(field)) return context.registers.get(field) ?? 0n;
+  if (isTunnelField(field)) return context.tunnel.get(field) ?? 0n;
   const value = (context.key as Readonly<Record<string, number | bigint | undefined>>)[field];
   if (value !== undefined) return BigInt(value);
   if (isFieldName(field) && /^(tun|ct|pkt|x|conj|recirc)/.test(field))
@@ -212,10 +224,13 @@ function read(context: Context, named: FieldName): bigint | undefined {
   return undefined;
 }
 
+const isTunnelField = (field: string): boolean => field === 'tunnelId' || /^tunIpv[46](Src|Dst)$/.test(field);
+
 function put(context: Context, named: FieldName, value: bigint): void {
   const field = plain(named);
   if (field === 'metadata') context.metadata = value;
   else if (/^reg\d+$/.test(field)) context.registers.set(field, value);
+  else if (isTunnelField(field)) context.tunnel.set(field, value);
   else {
     const name = field as keyof FlowKey;
     context.frame = setFrameField(context.frame, name, (fields[field].bits > 48 ? value : Number(value)) as never);
@@ -243,10 +258,21 @@ function putBits(context: Context, field: FieldName, offset: number, count: numb
   put(context, field, (before & ~mask) | ((value << BigInt(offset)) & mask));
 }
 
+/** Tunnel fields of a frame that has come through one. */
+const arrival = (id: bigint, source: { readonly ipv4?: bigint; readonly ipv6?: bigint }): Map<string, bigint> =>
+  new Map([
+    ['tunnelId', id],
+    ...(source.ipv4 === undefined ? [] : [['tunIpv4Src', source.ipv4] as const]),
+    ...(source.ipv6 === undefined ? [] : [['tunIpv6Src', source.ipv6] as const]),
+  ]);
+
 /** A network of simulated switches. Ports without a cable belong to hosts. */
 export class Simulator {
   readonly switches = new Map<Dpid, SimSwitch>();
   readonly #cables = new Map<string, SimPoint>();
+  readonly #tunnels = new Map<string, SimTunnelPort>();
+  /** Tunnel ports by type and address. */
+  readonly #tunnelEnds = new Map<string, SimTunnelPort>();
   readonly #choose: (buckets: number) => number;
   readonly #before: (sw: SimSwitch) => void;
   #result: { deliveries: Delivery[]; packetIns: SimPacketIn[]; hops: number; copies: number } = {
@@ -255,7 +281,7 @@ export class Simulator {
     hops: 0,
     copies: 0,
   };
-  #queue: { at: SimPoint; frame: Buffer; hops: number }[] = [];
+  #queue: { at: SimPoint; frame: Buffer; hops: number; tunnel: Map<string, bigint> }[] = [];
 
   /**
    * `choose` picks a bucket of a select group among as many as are usable; the first by default. `before` is called with each
@@ -276,6 +302,24 @@ export class Simulator {
   link(a: SimPoint, b: SimPoint): void {
     this.#cables.set(`${a.dpid}/${a.port}`, b);
     this.#cables.set(`${b.dpid}/${b.port}`, a);
+  }
+
+  /** Makes a port the end of tunnels. */
+  tunnel(end: SimTunnelPort): void {
+    this.#tunnels.set(`${end.dpid}/${end.port}`, end);
+    for (const address of [end.ipv4, end.ipv6]) {
+      if (address !== undefined) this.#tunnelEnds.set(`${end.type}/${address}`, end);
+    }
+  }
+
+  /** A frame comes in through a tunnel, as from an endpoint that is no switch of ours. */
+  injectTunnelled(
+    at: SimPoint,
+    frame: Uint8Array,
+    id: bigint,
+    source: { readonly ipv4?: bigint; readonly ipv6?: bigint },
+  ): SimResult {
+    return this.#run(() => this.#receive(at, Buffer.from(frame), 0, arrival(id, source)));
   }
 
   /** Takes both ends of a cable down or up; fast-failover groups notice at once. */
@@ -305,7 +349,7 @@ export class Simulator {
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       if (next.hops > MAX_HOPS) throw new Error(`a frame goes round: ${next.hops} switches, now at ${next.at.dpid}`);
       if (++this.#result.copies > MAX_COPIES) throw new Error('a frame multiplies without end');
-      this.#receive(next.at, next.frame, next.hops);
+      this.#receive(next.at, next.frame, next.hops, next.tunnel);
     }
     return this.#result;
   }
@@ -316,17 +360,17 @@ export class Simulator {
     return found;
   }
 
-  #receive(at: SimPoint, frame: Buffer, hops: number): void {
+  #receive(at: SimPoint, frame: Buffer, hops: number, tunnel = new Map<string, bigint>()): void {
     const sw = this.#switch(at.dpid);
     if (sw.ports.get(at.port) !== true) return;
     this.#result.hops++;
-    this.#table(this.#enter(sw, at.port, frame, hops), 0);
+    this.#table(this.#enter(sw, at.port, frame, hops, tunnel), 0);
   }
 
-  #enter(at: SimSwitch, inPort: number, frame: Buffer, hops: number): Context {
+  #enter(at: SimSwitch, inPort: number, frame: Buffer, hops: number, tunnel = new Map<string, bigint>()): Context {
     this.#before(at);
     const key = flowKey(frame, 0, frame.length);
-    return { at, inPort, frame, key, metadata: 0n, registers: new Map(), hops, groups: [] };
+    return { at, inPort, frame, key, metadata: 0n, registers: new Map(), tunnel: new Map(tunnel), hops, groups: [] };
   }
 
   #table(context: Context, first: number): void {
@@ -427,9 +471,25 @@ export class Simulator {
     const up = context.at.ports.get(out);
     if (up === undefined) throw new Error(`switch ${dpid}: a rule outputs to port ${out}, which is not there`);
     if (!up) return;
+    const tunnel = this.#tunnels.get(`${dpid}/${out}`);
+    if (tunnel) {
+      this.#encapsulate(tunnel, context, frame);
+      return;
+    }
     const peer = this.#cables.get(`${dpid}/${out}`);
-    if (peer) this.#queue.push({ at: peer, frame, hops: context.hops + 1 });
+    if (peer) this.#queue.push({ at: peer, frame, hops: context.hops + 1, tunnel: new Map() });
     else this.#result.deliveries.push({ dpid, port: out, frame });
+  }
+
+  /** Towards whom the tunnel fields name; nowhere when nobody has the address. */
+  #encapsulate(from: SimTunnelPort, { tunnel, hops }: Context, frame: Buffer): void {
+    const v4 = tunnel.get('tunIpv4Dst') ?? 0n;
+    const v6 = tunnel.get('tunIpv6Dst') ?? 0n;
+    if (v4 !== 0n && v6 !== 0n) throw new Error('a tunnel leads to two addresses');
+    const to = this.#tunnelEnds.get(`${from.type}/${v4 === 0n ? v6 : v4}`);
+    if (!to) return;
+    const source = v4 === 0n ? { ipv6: from.ipv6! } : { ipv4: from.ipv4! };
+    this.#queue.push({ at: to, frame, hops: hops + 1, tunnel: arrival(tunnel.get('tunnelId') ?? 0n, source) });
   }
 
   #group(context: Context, id: number, by: Shown): void {
@@ -441,6 +501,7 @@ export class Simulator {
         ...context,
         frame: Buffer.from(context.frame),
         registers: new Map(context.registers),
+        tunnel: new Map(context.tunnel),
         groups: [...context.groups, id],
       };
       this.#actions(copy, bucket.actions, by);

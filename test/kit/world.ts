@@ -4,6 +4,7 @@ import {
   type Dpid,
   describeRule,
   dpidOf,
+  type Hypervisor,
   InvariantError,
   type IpAddress,
   type Mac,
@@ -12,6 +13,7 @@ import {
   type Owner,
   type Placement,
   type Port,
+  type PortLabel,
   parseIp,
   type Rule,
   type StateChange,
@@ -45,6 +47,8 @@ export interface PortSpec {
   readonly portSecurity?: boolean;
   /** Switch number and port number or name. */
   readonly at?: readonly [number, number | string];
+  /** Hypervisor and interface id, instead of `at`. */
+  readonly on?: readonly [string, string];
 }
 
 /**
@@ -189,7 +193,9 @@ export class World {
       mac: spec.mac as Mac | 'learned',
       addresses: (spec.addresses ?? []).map(ip),
       portSecurity: spec.portSecurity ?? spec.mac !== 'learned',
-      binding: spec.at && { switch: dpid(spec.at[0]), port: spec.at[1] },
+      binding: spec.on
+        ? { hypervisor: spec.on[0], interfaceId: spec.on[1] }
+        : spec.at && { switch: dpid(spec.at[0]), port: spec.at[1] },
     };
     return this.apply({ kind: 'port', before, after });
   }
@@ -200,6 +206,30 @@ export class World {
 
   deleteNetwork(tenant: string, id: string): this {
     return this.apply({ kind: 'network', before: this.desired.networks.get(`${tenant}/${id}`), after: undefined });
+  }
+
+  /** A tunnel endpoint; with `n` switch n is behind it. */
+  hypervisor(id: string, n: number | undefined, addresses: readonly string[]): this {
+    const before = this.desired.hypervisors.get(id);
+    const after: Hypervisor = {
+      ...meta(id),
+      datapathId: n === undefined ? undefined : dpid(n),
+      tunnelAddresses: addresses.map(ip),
+      ovsdb: undefined,
+      site: undefined,
+    };
+    return this.apply({ kind: 'hypervisor', before, after });
+  }
+
+  deleteHypervisor(id: string): this {
+    return this.apply({ kind: 'hypervisor', before: this.desired.hypervisors.get(id), after: undefined });
+  }
+
+  /** What the database of switch n says of its ports: interface ids and tunnel ports, by port number. */
+  labels(n: number, labels: Readonly<Record<number, PortLabel>>): this {
+    const named = Object.entries(labels).map(([no, label]) => [`s${n}-eth${no}`, label] as const);
+    this.observed.labelPorts(dpid(n), new Map(named));
+    return this;
   }
 
   // --- results ---
@@ -243,6 +273,15 @@ export class World {
       const simulated = simulator.addSwitch(sw.dpid, sw.ports.keys());
       simulated.replace(rulesOn(sw.dpid, this.#placements.values()).values());
       for (const port of sw.ports.values()) simulated.ports.set(port.no, port.up);
+    }
+    for (const sw of this.observed.switches.values()) {
+      const addresses = this.desired.hypervisorByDpid(sw.dpid)?.tunnelAddresses ?? [];
+      const of = (family: 4 | 6) => addresses.find((address) => address.family === family)?.value;
+      const [ipv4, ipv6] = [of(4), of(6)];
+      const own = { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+      for (const { no, tunnel } of sw.ports.values()) {
+        if (tunnel !== undefined) simulator.tunnel({ dpid: sw.dpid, port: no, type: tunnel, ...own });
+      }
     }
     for (const { from, to } of this.observed.links()) {
       // A direction without the other is what is left of a cable that leads elsewhere now.

@@ -64,8 +64,24 @@ class Oracle {
   reaches(a: Member, b: Member): boolean {
     if (a.network !== b.network) return false;
     if (a.dpid === b.dpid) return true;
-    const isFabric = a.network === DEFAULT_NETWORK || this.#w.desired.networkByIndex(a.network)?.transport === 'fabric';
-    return isFabric && this.#w.observed.component(a.dpid).has(b.dpid);
+    const transport = a.network === DEFAULT_NETWORK ? 'fabric' : this.#w.desired.networkByIndex(a.network)?.transport;
+    if (transport === undefined) return false;
+    if (transport === 'fabric') return this.#w.observed.component(a.dpid).has(b.dpid);
+    const ends = [a, b].map(({ dpid }) => {
+      const isEnd = [...(this.#w.observed.switches.get(dpid)?.ports.values() ?? [])].some(
+        (port) => port.tunnel === transport,
+      );
+      return isEnd ? (this.#w.desired.hypervisorByDpid(dpid)?.tunnelAddresses ?? []) : [];
+    });
+    return [4, 6].some((family) => ends.every((addresses) => addresses.some((address) => address.family === family)));
+  }
+
+  /** Copies for many are not sent to a hypervisor that tunnels do not reach. */
+  isCutOff(from: Member, to: Member): boolean {
+    const transport = this.#w.desired.networkByIndex(from.network)?.transport;
+    const other = this.#w.desired.hypervisorByDpid(to.dpid)?.id;
+    if (from.dpid === to.dpid || other === undefined || transport === undefined || transport === 'fabric') return false;
+    return this.#w.observed.tunnel(from.dpid, other, transport)?.state === 'down';
   }
 
   floods(network: number): boolean {
@@ -155,6 +171,7 @@ function checkUnicast(sim: Simulator, oracle: Oracle, from: End, to: End): void 
 function checkBroadcast(sim: Simulator, oracle: Oracle, from: End): void {
   const expected = oracle.members
     .filter((other) => oracle.reaches(from.member, other) && place(other) !== place(from.member) && oracle.isUp(other))
+    .filter((other) => !oracle.isCutOff(from.member, other))
     .map(place)
     .sort();
   for (const [dst, v6] of [
@@ -216,7 +233,12 @@ function checkAll(w: World, sim: Simulator): void {
   // A port that carries nothing lets nothing in.
   for (const sw of w.observed.switches.values()) {
     for (const port of sw.ports.values()) {
-      if (port.role === 'link' || oracle.members.some((m) => m.dpid === sw.dpid && m.no === port.no)) continue;
+      if (
+        port.role === 'link' ||
+        port.tunnel !== undefined ||
+        oracle.members.some((m) => m.dpid === sw.dpid && m.no === port.no)
+      )
+        continue;
       const stranger = { host: 1 } as End;
       const at = { dpid: sw.dpid, port: port.no };
       for (const frame of [toHost(stranger, 2, false), toAll(stranger, BROADCAST, false)]) {

@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { fabricCompiler } from '../../src/apps/fabric/index.ts';
 import { learningCompiler } from '../../src/apps/learning/index.ts';
+import { overlayCompiler } from '../../src/apps/overlay/index.ts';
 import { tenantsCompiler } from '../../src/apps/tenants/index.ts';
-import { type Mac, type Network, type Port, parseIp } from '../../src/controller/index.ts';
+import { type Mac, membershipOf, type Network, type Port, parseIp } from '../../src/controller/index.ts';
 import { dpid, World } from '../kit/world.ts';
 
 /** Random networks for the properties of compiled rules: edits as data, so that a failing sequence shrinks. */
 
 const SWITCHES = 5;
 const PORTS = 5;
+/** Further ports of each switch, which tunnels end at when its database says so. */
+const TUNNELS = { vxlan: PORTS + 1, nvgre: PORTS + 2 } as const;
 const TENANTS = ['t', 'u'] as const;
 const NETWORKS = ['n', 'm'] as const;
 
@@ -49,11 +52,33 @@ export const edit = fc.oneof(
       do: fc.constant('network' as const),
       tenant,
       network,
-      transport: fc.constantFrom('fabric' as const, 'fabric' as const, 'vxlan' as const),
+      transport: fc.constantFrom('fabric' as const, 'fabric' as const, 'vxlan' as const, 'nvgre' as const),
+      segment: fc.integer({ min: 1, max: 3 }),
       unknownUnicast: fc.constantFrom('drop' as const, 'flood' as const),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deleteNetwork' as const), tenant, network }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('hypervisor' as const),
+      n: switchNo,
+      families: fc.constantFrom([4], [6], [4, 6], [], undefined),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('label' as const),
+      n: switchNo,
+      tunnels: fc.boolean(),
+      interfaces: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: PORTS }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('tunnel' as const), n: switchNo, to: switchNo, down: fc.boolean() }),
+  },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -66,6 +91,7 @@ export const edit = fc.oneof(
       secure: fc.boolean(),
       addressed: fc.boolean(),
       at: fc.option(at, { nil: undefined }),
+      on: fc.option(fc.tuple(switchNo, fc.integer({ min: 1, max: 3 })), { nil: undefined }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('deletePort' as const), tenant, network, host }) },
@@ -84,11 +110,30 @@ export const ipv6Of = (n: number): string => `fd00::${n}`;
 
 /** A world to start from: all switches there, in a row or apart, and all networks. */
 export function makeWorld(defaultNetwork: boolean, inRow: boolean): World {
-  const w = new World([fabricCompiler, tenantsCompiler, learningCompiler(300)], { defaultNetwork });
-  for (let n = 1; n <= SWITCHES; n++) w.addSwitch(n, PORTS);
+  const compilers = [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler];
+  const w = new World(compilers, { defaultNetwork });
+  for (let n = 1; n <= SWITCHES; n++) {
+    w.addSwitch(n, TUNNELS.nvgre);
+    if (!inRow) hypervisor(w, n, [4]);
+    if (!inRow) w.labels(n, tunnelLabels);
+  }
   for (let n = 1; inRow && n < SWITCHES; n++) w.link(n, PORTS, n + 1, PORTS - 1);
   for (const tenantId of TENANTS) for (const id of NETWORKS) w.network(tenantId, id);
   return w.compile();
+}
+
+const tunnelLabels = { [TUNNELS.vxlan]: { tunnel: 'vxlan' }, [TUNNELS.nvgre]: { tunnel: 'nvgre' } } as const;
+
+/** Switch n is a hypervisor with addresses of these families; undefined: it is none. */
+function hypervisor(w: World, n: number, families: readonly number[] | undefined): void {
+  const id = `hv${n}`;
+  if (families)
+    w.hypervisor(
+      id,
+      n,
+      families.map((family) => (family === 4 ? `192.0.2.${n}` : `2001:db8::${n}`)),
+    );
+  else if (w.desired.hypervisors.has(id)) w.deleteHypervisor(id);
 }
 
 const bindingOf = (spec: readonly [number, number | readonly [number, number]] | undefined): Port['binding'] =>
@@ -101,7 +146,7 @@ const bindingOf = (spec: readonly [number, number | readonly [number, number]] |
 export async function perform(w: World, e: Edit): Promise<void> {
   switch (e.do) {
     case 'switch':
-      w.addSwitch(e.n, PORTS, { nicira: e.nicira });
+      w.addSwitch(e.n, TUNNELS.nvgre, { nicira: e.nicira });
       return;
     case 'down':
       w.observed.switchDown(dpid(e.n));
@@ -135,7 +180,28 @@ export async function perform(w: World, e: Edit): Promise<void> {
       return;
     }
     case 'network':
-      w.network(e.tenant, e.network, { transport: e.transport, unknownUnicast: e.unknownUnicast });
+      // Segments are the store's to keep apart; here each network has three of its own.
+      w.network(e.tenant, e.network, {
+        transport: e.transport,
+        unknownUnicast: e.unknownUnicast,
+        segmentId: (100 * TENANTS.indexOf(e.tenant) +
+          10 * NETWORKS.indexOf(e.network) +
+          e.segment) as Network['segmentId'],
+      });
+      return;
+    case 'hypervisor':
+      hypervisor(w, e.n, e.families);
+      return;
+    case 'label':
+      w.labels(e.n, {
+        ...(e.tunnels ? tunnelLabels : {}),
+        ...Object.fromEntries(e.interfaces.map((id, at) => [at + 1, { interfaceId: `nic${id}` }])),
+      });
+      return;
+    case 'tunnel':
+      for (const type of ['vxlan', 'nvgre'] as const) {
+        w.observed.tunnelIs(dpid(e.n), `hv${e.to}`, type, { state: e.down ? 'down' : 'up', reason: 'test' });
+      }
       return;
     case 'deleteNetwork': {
       const network: Network | undefined = w.desired.networks.get(`${e.tenant}/${e.network}`);
@@ -157,6 +223,7 @@ export async function perform(w: World, e: Edit): Promise<void> {
         addresses,
         portSecurity: e.secure,
         ...(binding && 'switch' in binding ? { at: [e.at![0], binding.port] as const } : {}),
+        ...(e.on ? { on: [`hv${e.on[0]}`, `nic${e.on[1]}`] as const } : {}),
       };
       if (e.plan) await plan(w, spec.tenant, id);
       w.port(spec);
@@ -199,15 +266,7 @@ async function plan(w: World, tenantId: string, id: string): Promise<void> {
   await Promise.resolve();
 }
 
-/** Network that the port of a switch carries, found the slow way. */
+/** Network that the port of a switch carries, as membership built from nothing has it. */
 function membersPort(w: World, n: number, no: number): number | undefined {
-  const physical = w.observed.switches.get(dpid(n))?.ports.get(no);
-  if (!physical || physical.role === 'link') return undefined;
-  for (const port of w.desired.portsBoundTo(dpid(n))) {
-    const { binding } = port;
-    if (!binding || !('switch' in binding)) continue;
-    if (w.observed.resolvePort(dpid(n), binding.port)?.no !== no) continue;
-    return w.desired.networks.get(`${port.tenant}/${port.network}`)?.index;
-  }
-  return w.state.defaultNetwork && physical.role === 'edge' ? 0xffffff : undefined;
+  return membershipOf({ ...w.state }).at(dpid(n), no)?.network;
 }

@@ -58,7 +58,8 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
     }),
     ...(spansFabric ? [deliverRule(port, place, addressOf(to, membership))] : []),
   ]);
-  return Object.assign(placement, { lead: dpid });
+  // A sender that is told of a new receiver a moment before the receiver's switch loses no more than by not being told yet.
+  return Object.assign(placement, { lead: dpid, leadsMoves: true });
 }
 
 /** Behind a tunnel endpoint of others: how each member switch gets there, and the answers to who has its addresses. */

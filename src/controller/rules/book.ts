@@ -351,7 +351,8 @@ export class RuleBook implements CompileTarget {
 
   /** Gives the lead its part. True when the rest has to wait for it. */
   #hold(state: OwnerState, placement: Placement, revision: number): boolean {
-    const { lead } = placement;
+    const { lead, leadsMoves = false } = placement;
+    if (leadsMoves && state.at.size === 0) return false;
     const worker = lead === undefined ? undefined : this.#switches.get(lead);
     if (lead === undefined || !worker?.ready) return false;
     this.#place(worker, state, placement.get(lead) ?? [], revision);

@@ -66,6 +66,8 @@ export interface Placement extends ReadonlyMap<Dpid, readonly Rule[]> {
    * arrive that the others send. So nobody sends to a place that does not know yet what to do, nor leaves an old one before.
    */
   readonly lead?: Dpid;
+  /** The lead leads only when the owner has rules somewhere already: nobody relies on what is new to all. */
+  readonly leadsMoves?: boolean;
 }
 
 /** How rules come from state. `State` and `Change` are opaque to the engine. All functions are pure. */
