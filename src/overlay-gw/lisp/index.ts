@@ -6,5 +6,8 @@ export { LispError } from './errors.ts';
 export * from './mapping-system.ts';
 export { type Mapping, type MappingListener, Mappings, mergedRecord, type Registration } from './mappings.ts';
 export * from './message.ts';
+export type { Rate } from './pace.ts';
 export { type EidRecord, type Locator, MapAction, type MappingRecord } from './records.ts';
+export type { Endpoint, SendDatagram } from './repeater.ts';
+export * from './server.ts';
 export { lispProtocol } from './wire.ts';

@@ -16,14 +16,11 @@ import {
   type MapReply,
   type MapRequest,
 } from './message.ts';
+import { Pace, type Rate } from './pace.ts';
 import { MapAction, type MappingRecord } from './records.ts';
+import { type Endpoint, Repeater, type SendDatagram } from './repeater.ts';
+import { NonceGuard } from './replay.ts';
 import { PrefixTrie } from './trie.ts';
-
-/** Where a datagram comes from or goes to. */
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
 
 /** A block of EIDs whose routers may register with us. */
 export interface LispSite {
@@ -33,6 +30,10 @@ export interface LispSite {
   readonly acceptMoreSpecifics: boolean;
   /** Any of them may sign. */
   readonly keys: readonly string[];
+  /** Registrations must bear nonces that grow, for each xTR-ID or, without one, each address. Default: any nonce is taken. */
+  readonly replayDefence?: boolean;
+  /** Authentic registrations that are taken, of all its routers together. Default: all. */
+  readonly registerRate?: Rate;
 }
 
 /** What is counted. */
@@ -49,30 +50,30 @@ export interface MappingCounters {
   forwarded: number;
   notifies: number;
   notifyRetries: number;
+  /** Refused without an answer: registrations with a nonce that is not larger than the last. */
+  replayed: number;
+  /** Refused unread: datagrams of a source that sends too many. */
+  sourceLimited: number;
+  /** Refused without an answer: registrations of a site that sends too many. */
+  siteLimited: number;
+  /** Notifications that nobody acknowledged. */
+  notifyLost: number;
 }
 
 export interface MappingSystemOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Sends one datagram, from the address that was asked where there is one. */
-  readonly send: (bytes: Buffer, to: Endpoint, from: string | undefined) => void;
+  readonly send: SendDatagram;
+  /** Datagrams that are taken of one source address. Default: all. */
+  readonly sourceRate?: Rate;
 }
 
 /** How long a registration lasts that says nothing else (RFC 9301 §8.2: it is repeated every minute, and three may be lost). */
 const LIFETIME_MS = 180_000;
 /** Minutes that a negative answer lasts: outside of all sites, and for a part of a site that nobody registered (RFC 9301 §8.2). */
 const NEGATIVE_TTL = { noSite: 15, site: 1 } as const;
-/** A Map-Notify is sent again until it is acknowledged, this many times at most, so far apart. */
-const NOTIFY = { retries: 3, everyMs: 1_000 } as const;
 const SECONDS = 0x8000_0000;
-
-interface Unacknowledged {
-  readonly bytes: Buffer;
-  readonly to: Endpoint;
-  readonly from: string | undefined;
-  left: number;
-  cancel: () => void;
-}
 
 /**
  * Map-Server and Map-Resolver (RFC 9301 §8): takes datagrams in, gives datagrams out, and keeps the mappings between. What is wrong costs
@@ -91,22 +92,31 @@ export class MappingSystem {
     forwarded: 0,
     notifies: 0,
     notifyRetries: 0,
+    replayed: 0,
+    sourceLimited: 0,
+    siteLimited: 0,
+    notifyLost: 0,
   };
   readonly #options: MappingSystemOptions;
   readonly #sites = new Map<string, PrefixTrie<LispSite>>();
-  /** Notifications by nonce and receiver. */
-  readonly #unacknowledged = new Map<string, Unacknowledged>();
+  readonly #repeater: Repeater;
+  readonly #nonces = new NonceGuard();
+  readonly #sourcePace: Pace | undefined;
+  readonly #sitePaces = new Map<string, Pace>();
   readonly #stopSweep: () => void;
 
   constructor(options: MappingSystemOptions) {
     this.#options = options;
     this.mappings = new Mappings(options.clock);
+    this.#repeater = new Repeater(options.clock, options.send, this.counters);
+    this.#sourcePace = options.sourceRate && new Pace(options.sourceRate);
     this.#stopSweep = options.clock.every(1_000, () => this.mappings.sweep());
   }
 
   /** Adds a site, or replaces the one of the same id. */
   setSite(site: LispSite): void {
     this.removeSite(site.id);
+    if (site.registerRate) this.#sitePaces.set(site.id, new Pace(site.registerRate));
     for (const { instanceId, family, bits, length } of site.prefixes) {
       const key = `${instanceId}/${family}`;
       const trie = this.#sites.get(key) ?? new PrefixTrie<LispSite>(widthOf[family]);
@@ -117,6 +127,7 @@ export class MappingSystem {
 
   /** Removes a site; what was registered runs out by itself. */
   removeSite(id: string): void {
+    this.#sitePaces.delete(id);
     for (const trie of this.#sites.values()) {
       const all = [...trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)];
       for (const { bits, length, value } of all) if (value.id === id) trie.delete(bits, length);
@@ -126,12 +137,15 @@ export class MappingSystem {
   /** Nothing is sent any more. */
   close(): void {
     this.#stopSweep();
-    for (const { cancel } of this.#unacknowledged.values()) cancel();
-    this.#unacknowledged.clear();
+    this.#repeater.close();
   }
 
   /** One datagram; `to` is the address of ours that it was sent to. Never throws for what is in it. */
   receive(bytes: Buffer, from: Endpoint, to?: string): void {
+    if (this.#sourcePace?.take(from.address, this.#options.clock.monotonic()) === false) {
+      this.counters.sourceLimited++;
+      return;
+    }
     let message: LispMessage;
     try {
       message = decodeLisp(bytes);
@@ -176,6 +190,14 @@ export class MappingSystem {
     }
     const by = message.identity?.xtrId ?? from.address;
     const now = this.#options.clock.monotonic();
+    if (this.#sitePaces.get(site.id)?.take('', now) === false) {
+      this.counters.siteLimited++;
+      return;
+    }
+    if (site.replayDefence && !this.#nonces.fresh(`${site.id} ${by}`, message.nonce)) {
+      this.counters.replayed++;
+      return;
+    }
     message.records.forEach((record, i) => {
       const prefix = prefixes[i]!;
       if (record.ttl === 0) {
@@ -225,32 +247,12 @@ export class MappingSystem {
     };
     const bytes = signLisp(notify, message.auth.keyId, key);
     this.counters.notifies++;
-    this.#options.send(bytes, from, to);
-    this.#expectAck(`${nonce} ${from.address}`, { bytes, to: from, from: to, left: NOTIFY.retries, cancel: () => {} });
-  }
-
-  #expectAck(key: string, waiting: Unacknowledged): void {
-    this.#unacknowledged.get(key)?.cancel();
-    this.#unacknowledged.set(key, waiting);
-    waiting.cancel = this.#options.clock.after(NOTIFY.everyMs, () => {
-      if (waiting.left-- === 0) {
-        this.#unacknowledged.delete(key);
-        return;
-      }
-      this.counters.notifyRetries++;
-      this.#options.send(waiting.bytes, waiting.to, waiting.from);
-      this.#expectAck(key, waiting);
-    });
+    this.#repeater.start(ackName(nonce, from), { bytes, to: from, from: to, key });
   }
 
   /** Only whoever knows the key may say that it has heard. */
   #acknowledged(bytes: Buffer, message: MapNotify, from: Endpoint): void {
-    const key = `${message.nonce} ${from.address}`;
-    const waiting = this.#unacknowledged.get(key);
-    const site = waiting && this.#siteOf(message.records.map(({ eid, maskLength }) => eidPrefix(eid, maskLength)));
-    if (!waiting || !site?.keys.some((each) => isAuthentic(bytes, message.auth, each))) return;
-    waiting.cancel();
-    this.#unacknowledged.delete(key);
+    this.#repeater.answered(ackName(message.nonce, from), bytes, message.auth);
   }
 
   // --- Map-Resolver
@@ -326,6 +328,9 @@ export class MappingSystem {
     };
   }
 }
+
+/** Of a notification: its nonce and who was told. */
+const ackName = (nonce: string, { address }: Endpoint): string => `${nonce} ${address}`;
 
 const ttlMs = (ttl: number): number => (ttl >= SECONDS ? (ttl - SECONDS) * 1_000 : ttl * 60_000);
 

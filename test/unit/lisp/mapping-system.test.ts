@@ -277,7 +277,7 @@ describe('registrations', () => {
       expect(sent.map(({ bytes }) => bytes.equals(first!.bytes))).toEqual([true, true]);
       const ack = { ...notify, type: 'mapNotifyAck' as const, rtr: false };
       system.receive(signLisp(ack, keyId, 'wrong'), xtr);
-      clock.pass(1_000);
+      clock.pass(2_000);
       expect(sent).toHaveLength(3);
       system.receive(signLisp(ack, keyId, KEY), xtr);
       clock.pass(10_000);
@@ -287,6 +287,50 @@ describe('registrations', () => {
     system.receive(register([record(ip('10.1.0.0'), 16)]), xtr);
     clock.pass(60_000);
     expect(sent).toHaveLength(4);
+  });
+});
+
+describe('what is too much', () => {
+  it('of one source is refused unread, and others are answered', () => {
+    const limited = new MappingSystem({
+      clock,
+      log: silentLogger,
+      send: (bytes, to, from) => sent.push({ message: decodeLisp(bytes), bytes, to, from }),
+      sourceRate: { perSecond: 2, burst: 3 },
+    });
+    const asks = (from: Endpoint) => limited.receive(encodeLisp(request(ip('10.1.0.1'), 32)), from);
+    for (let i = 0; i < 10; i++) asks(itr);
+    expect([sent.length, limited.counters.sourceLimited]).toEqual([3, 7]);
+    asks(xtr);
+    expect(sent).toHaveLength(4);
+    clock.pass(1_000);
+    for (let i = 0; i < 10; i++) asks(itr);
+    expect(sent).toHaveLength(6);
+    limited.close();
+  });
+
+  it('of one site is refused, and other sites are served; a wrong signature takes nothing of its share', () => {
+    system.setSite(site('all', [[ip('10.0.0.0'), 8]], { registerRate: { perSecond: 1, burst: 2 } }));
+    system.setSite(site('other', [[ip('172.16.0.0'), 12]]));
+    for (let i = 0; i < 5; i++) system.receive(register([record(ip('10.1.0.0'), 16)], {}, 'wrong'), xtr);
+    for (let i = 0; i < 5; i++) system.receive(register([record(ip(`10.${i}.0.0`), 16)]), xtr);
+    system.receive(register([record(ip('172.16.1.0'), 24)]), xtr);
+    expect([system.mappings.size, system.counters.siteLimited]).toEqual([3, 3]);
+  });
+
+  it('is a registration heard before, where the site says so: nonces must grow for each xTR-ID', () => {
+    system.setSite(site('all', [[ip('10.0.0.0'), 8]], { replayDefence: true }));
+    const identity = { xtrId: '0'.repeat(31).concat('1'), siteId: '0'.repeat(16) };
+    const at = (eid: string, nonce: string, more: Partial<MapRegister> = {}) =>
+      register([record(ip(eid), 16)], { identity, nonce, ...more });
+    system.receive(at('10.1.0.0', '00000000000000f0'), xtr);
+    // From elsewhere, as whoever recorded it would send it.
+    system.receive(at('10.1.0.0', '00000000000000f0'), itr);
+    system.receive(at('10.2.0.0', '00000000000000ef'), xtr);
+    expect([system.mappings.size, system.counters.replayed]).toEqual([1, 2]);
+    system.receive(at('10.2.0.0', '00000000000000f1'), xtr);
+    system.receive(at('10.3.0.0', '0000000000000001', { identity: { ...identity, xtrId: '2'.repeat(32) } }), xtr);
+    expect([system.mappings.size, system.counters.replayed]).toEqual([3, 2]);
   });
 });
 

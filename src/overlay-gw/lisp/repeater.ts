@@ -1,0 +1,99 @@
+import type { Clock } from '../../controller/kernel/index.ts';
+import { isAuthentic } from './auth.ts';
+import type { Authentication } from './message.ts';
+
+/** Where a datagram comes from or goes to. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Sends one datagram, from the address of ours given where there is one. */
+export type SendDatagram = (bytes: Buffer, to: Endpoint, from: string | undefined) => void;
+
+/** Sent again this many times at most, first after `firstMs`, then after twice as long each time. */
+const RETRIES = 3;
+const FIRST_MS = 1_000;
+/** Messages that wait for an answer; what comes beyond is sent once. */
+const MAX_WAITING = 100_000;
+
+/** A message that wants an answer. */
+export interface Repeated {
+  readonly bytes: Buffer;
+  readonly to: Endpoint;
+  readonly from: string | undefined;
+  /** Who answers must sign with it; undefined: an answer needs no signature. */
+  readonly key?: string;
+  /** Nobody answered. */
+  readonly lost?: () => void;
+}
+
+interface Waiting extends Repeated {
+  left: number;
+  waitMs: number;
+  cancel: () => void;
+}
+
+/** Sends messages until they are answered, less and less often, and not for ever. */
+export class Repeater {
+  readonly #clock: Clock;
+  readonly #counters: { notifyRetries: number; notifyLost: number };
+  readonly #send: SendDatagram;
+  readonly #waiting = new Map<string, Waiting>();
+
+  constructor(clock: Clock, send: SendDatagram, counters: { notifyRetries: number; notifyLost: number }) {
+    this.#counters = counters;
+    this.#clock = clock;
+    this.#send = send;
+  }
+
+  /** Messages that wait for an answer. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sends now, and again until `answered`; takes the place of what waited under the same name. */
+  start(name: string, message: Repeated): void {
+    this.stop(name);
+    this.#send(message.bytes, message.to, message.from);
+    if (this.#waiting.size >= MAX_WAITING) return;
+    const waiting: Waiting = { ...message, left: RETRIES, waitMs: FIRST_MS, cancel: () => {} };
+    this.#waiting.set(name, waiting);
+    this.#wait(name, waiting);
+  }
+
+  #wait(name: string, waiting: Waiting): void {
+    waiting.cancel = this.#clock.after(waiting.waitMs, () => {
+      if (waiting.left-- === 0) {
+        this.#waiting.delete(name);
+        this.#counters.notifyLost++;
+        waiting.lost?.();
+        return;
+      }
+      this.#counters.notifyRetries++;
+      waiting.waitMs *= 2;
+      this.#send(waiting.bytes, waiting.to, waiting.from);
+      this.#wait(name, waiting);
+    });
+  }
+
+  /** An answer came, signed with the key that is wanted. False when nothing waits for it, or the signature is another's. */
+  answered(name: string, bytes: Buffer, auth: Authentication): boolean {
+    const waiting = this.#waiting.get(name);
+    if (!waiting || (waiting.key !== undefined && !isAuthentic(bytes, auth, waiting.key))) return false;
+    this.stop(name);
+    return true;
+  }
+
+  /** No answer is wanted any more. */
+  stop(name: string): void {
+    this.#waiting.get(name)?.cancel();
+    this.#waiting.delete(name);
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    for (const { cancel } of this.#waiting.values()) cancel();
+    this.#waiting.clear();
+  }
+}
