@@ -197,7 +197,9 @@ def raise_up(net, facts, options, folder):
     """Brings everything up."""
     net.start()
     check("ip", "addr", "add", f"100.127.{options.net}.1/24", "dev", f"{options.prefix}m")
-    check("ip", "link", "set", "dev", f"{options.prefix}u", "mtu", str(options.mtu))
+    underlay = net.get(f"{options.prefix}u")
+    for name in [underlay.name, *(each for each in underlay.intfNames() if each != "lo")]:
+        check("ip", "link", "set", "dev", name, "mtu", str(options.mtu))
     for node in net.hosts:
         for kind in facts.values():
             if node.name in kind:
