@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inHost, type LabHypervisor, type LabMachine, OverlayNet, Probe, ping } from '../../mininet/driver.ts';
 import { udp4Frame } from '../../mininet/frames.ts';
 import { tryAll } from '../../mininet/matrix.ts';
 import { Capture } from '../kit/capture.ts';
 import { freePort, Netloom } from '../kit/netloom.ts';
+import { ofctl } from '../kit/ofctl.ts';
 
 /**
  * Two tenants with the same MAC and IP addresses over three hypervisors that share an IP underlay only, each with an Open vSwitch
@@ -36,18 +36,6 @@ const rules = async (hypervisor: LabHypervisor): Promise<string> => {
     .sort()
     .join('\n');
 };
-
-const ofctl = (hypervisor: LabHypervisor, ...args: string[]) =>
-  execFileSync('mnexec', ['-a', String(hypervisor.pid), 'sh', '-c', `ovs-ofctl -O OpenFlow13 ${args.join(' ')}`], {
-    encoding: 'utf8',
-    env: { ...process.env, OVS_RUNDIR: runDir(hypervisor) },
-  });
-
-/** Where the daemons of a hypervisor keep their sockets, from their command line. */
-function runDir(hypervisor: LabHypervisor): string {
-  const found = execFileSync('pgrep', ['-af', `ovs-vswitchd unix:.*/${hypervisor.name}/db.sock`], { encoding: 'utf8' });
-  return /unix:(\S+)\/db\.sock/.exec(found)![1]!;
-}
 
 const bind = (machine: LabMachine) =>
   netloom.ok('PUT', `/v1/tenants/${machine.tenant}/ports/${machine.name}?wait=ready&timeout=30s`, {
