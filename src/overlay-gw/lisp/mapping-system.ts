@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock, Logger } from '../../controller/kernel/index.ts';
 import type { Address } from './address.ts';
 import { isAuthentic, signLisp } from './auth.ts';
@@ -15,11 +16,14 @@ import {
   type MapRegister,
   type MapReply,
   type MapRequest,
+  type XtrIdentity,
 } from './message.ts';
 import { Pace, type Rate } from './pace.ts';
+import { type Association, Publisher, type PublisherCounters } from './publisher.ts';
 import { MapAction, type MappingRecord } from './records.ts';
-import { type Endpoint, Repeater, type SendDatagram } from './repeater.ts';
+import { ackName, type Endpoint, Repeater, type SendDatagram } from './repeater.ts';
 import { NonceGuard } from './replay.ts';
+import { Solicitor } from './solicitor.ts';
 import { PrefixTrie } from './trie.ts';
 
 /** A block of EIDs whose routers may register with us. */
@@ -37,7 +41,7 @@ export interface LispSite {
 }
 
 /** What is counted. */
-export interface MappingCounters {
+export interface MappingCounters extends PublisherCounters {
   registers: number;
   /** Refused without an answer: a signature of no key of the site. */
   badSignatures: number;
@@ -67,12 +71,20 @@ export interface MappingSystemOptions {
   readonly send: SendDatagram;
   /** Datagrams that are taken of one source address. Default: all. */
   readonly sourceRate?: Rate;
+  /** Solicit a Map-Request from whoever asked lately for a mapping that changes. Default: no. */
+  readonly solicit?: boolean;
+  /** UDP port that routers listen at. Default 4342. */
+  readonly controlPort?: number;
 }
 
 /** How long a registration lasts that says nothing else (RFC 9301 §8.2: it is repeated every minute, and three may be lost). */
 const LIFETIME_MS = 180_000;
 /** Minutes that a negative answer lasts: outside of all sites, and for a part of a site that nobody registered (RFC 9301 §8.2). */
 const NEGATIVE_TTL = { noSite: 15, site: 1 } as const;
+/** Routers whose security association is remembered. */
+const ASSOCIATIONS = 100_000;
+/** N of an EID record in a question: tell me of changes (RFC 9437 §4). */
+const NOTIFICATION_REQUESTED = 0x80;
 const SECONDS = 0x8000_0000;
 
 /**
@@ -96,26 +108,48 @@ export class MappingSystem {
     sourceLimited: 0,
     siteLimited: 0,
     notifyLost: 0,
+    subscribes: 0,
+    unsubscribes: 0,
+    subscribesRefused: 0,
+    publications: 0,
+    subscriptionsLost: 0,
   };
   readonly #options: MappingSystemOptions;
   readonly #sites = new Map<string, PrefixTrie<LispSite>>();
   readonly #repeater: Repeater;
   readonly #nonces = new NonceGuard();
+  readonly #publisher: Publisher;
+  readonly #solicitor: Solicitor;
+  /** By xTR-ID. */
+  readonly #associations = new Map<string, Association>();
+  readonly #siteById = new Map<string, LispSite>();
   readonly #sourcePace: Pace | undefined;
   readonly #sitePaces = new Map<string, Pace>();
   readonly #stopSweep: () => void;
 
   constructor(options: MappingSystemOptions) {
     this.#options = options;
-    this.mappings = new Mappings(options.clock);
+    this.mappings = new Mappings(options.clock, (prefix, after) => {
+      this.#publisher.changed(prefix, after);
+      if (options.solicit) this.#solicitor.changed(prefix, () => randomBytes(8).toString('hex'));
+    });
     this.#repeater = new Repeater(options.clock, options.send, this.counters);
+    this.#publisher = new Publisher(options.clock, this.mappings, this.#repeater, this.counters);
+    this.#solicitor = new Solicitor(options.clock, this.#repeater);
     this.#sourcePace = options.sourceRate && new Pace(options.sourceRate);
-    this.#stopSweep = options.clock.every(1_000, () => this.mappings.sweep());
+    this.#stopSweep = options.clock.every(1_000, () => {
+      this.mappings.sweep();
+      this.#publisher.sweep();
+    });
   }
 
   /** Adds a site, or replaces the one of the same id. */
   setSite(site: LispSite): void {
-    this.removeSite(site.id);
+    this.#removePrefixes(site.id);
+    this.#siteById.set(site.id, site);
+    for (const [xtrId, { siteId, key }] of this.#associations) {
+      if (siteId === site.id && !site.keys.includes(key)) this.#dissociate(xtrId);
+    }
     if (site.registerRate) this.#sitePaces.set(site.id, new Pace(site.registerRate));
     for (const { instanceId, family, bits, length } of site.prefixes) {
       const key = `${instanceId}/${family}`;
@@ -127,6 +161,26 @@ export class MappingSystem {
 
   /** Removes a site; what was registered runs out by itself. */
   removeSite(id: string): void {
+    this.#removePrefixes(id);
+    this.#siteById.delete(id);
+    for (const [xtrId, { siteId }] of this.#associations) if (siteId === id) this.#dissociate(xtrId);
+  }
+
+  #dissociate(xtrId: string): void {
+    this.#associations.delete(xtrId);
+    this.#publisher.forget(xtrId);
+  }
+
+  /** Subscriptions that are held, and requesters that are remembered for solicitation. */
+  get sizes(): { readonly subscriptions: number; readonly requesters: number; readonly unacknowledged: number } {
+    return {
+      subscriptions: this.#publisher.size,
+      requesters: this.#solicitor.size,
+      unacknowledged: this.#repeater.waiting,
+    };
+  }
+
+  #removePrefixes(id: string): void {
     this.#sitePaces.delete(id);
     for (const trie of this.#sites.values()) {
       const all = [...trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)];
@@ -146,15 +200,16 @@ export class MappingSystem {
       this.counters.sourceLimited++;
       return;
     }
-    let message: LispMessage;
     try {
-      message = decodeLisp(bytes);
+      this.#handle(bytes, decodeLisp(bytes), from, to);
     } catch (error) {
       if (!(error instanceof LispError)) throw error;
       this.counters.malformed++;
       this.#options.log.debug({ from: from.address, reason: error.message }, 'LISP datagram refused');
-      return;
     }
+  }
+
+  #handle(bytes: Buffer, message: LispMessage, from: Endpoint, to: string | undefined): void {
     switch (message.type) {
       case 'mapRegister':
         this.#register(bytes, message, from, to);
@@ -198,6 +253,7 @@ export class MappingSystem {
       this.counters.replayed++;
       return;
     }
+    if (message.identity) this.#associate(message.identity.xtrId, { siteId: site.id, key, keyId: message.auth.keyId });
     message.records.forEach((record, i) => {
       const prefix = prefixes[i]!;
       if (record.ttl === 0) {
@@ -208,6 +264,14 @@ export class MappingSystem {
       this.mappings.register(prefix, { by, record, proxyReply: message.proxyReply, expiresAt }, message.merge);
     });
     if (message.wantNotify) this.#notify(message, key, from, to);
+  }
+
+  #associate(xtrId: string, association: Association): void {
+    const held = this.#associations.get(xtrId);
+    // An xTR-ID is its first site's: another tenant's key does not take it over, nor what it subscribed to.
+    if (held && held.siteId !== association.siteId) return;
+    if (!held && this.#associations.size >= ASSOCIATIONS) this.#dissociate(this.#associations.keys().next().value!);
+    this.#associations.set(xtrId, association);
   }
 
   /** The one site that all of these belong to. */
@@ -247,12 +311,12 @@ export class MappingSystem {
     };
     const bytes = signLisp(notify, message.auth.keyId, key);
     this.counters.notifies++;
-    this.#repeater.start(ackName(nonce, from), { bytes, to: from, from: to, key });
+    this.#repeater.start(ackName(notify, from), { bytes, to: from, from: to, key });
   }
 
   /** Only whoever knows the key may say that it has heard. */
   #acknowledged(bytes: Buffer, message: MapNotify, from: Endpoint): void {
-    this.#repeater.answered(ackName(message.nonce, from), bytes, message.auth);
+    this.#repeater.answered(ackName(message, from), bytes, message.auth);
   }
 
   // --- Map-Resolver
@@ -272,6 +336,9 @@ export class MappingSystem {
     const [asked] = message.records;
     const eid = asked && eidPrefix(asked.eid, asked.maskLength);
     const answerTo = replyAddress(message.itrRlocs, from.address);
+    if (asked && eid && message.identity && (asked.reserved & NOTIFICATION_REQUESTED) !== 0) {
+      if (this.#subscribe(message, message.identity, eid, answerTo, to)) return;
+    }
     if (!asked || !eid || answerTo === undefined) {
       this.counters.malformed++;
       return;
@@ -293,6 +360,35 @@ export class MappingSystem {
     if (mapping) this.counters.replies++;
     else this.counters.negativeReplies++;
     this.#options.send(encodeLisp(reply), { address: answerTo, port: from.port }, to);
+    const told = this.#options.solicit && to !== undefined && eidPrefix(record.eid, record.maskLength);
+    if (!told) return;
+    const at = { address: answerTo, port: this.#controlPort };
+    this.#solicitor.told(told, at, to, message.source, ttlMs(record.ttl));
+  }
+
+  get #controlPort(): number {
+    return this.#options.controlPort ?? CONTROL_PORT;
+  }
+
+  /** False when the question is to be answered as any other. */
+  #subscribe(
+    { nonce, itrRlocs }: MapRequest,
+    identity: XtrIdentity,
+    prefix: EidPrefix,
+    address: string | undefined,
+    from: string | undefined,
+  ): boolean {
+    const association = this.#associations.get(identity.xtrId);
+    const site = association && this.#siteById.get(association.siteId);
+    if (!association || !site?.prefixes.some(({ instanceId }) => instanceId === prefix.instanceId)) {
+      this.counters.subscribesRefused++;
+      return false;
+    }
+    // The only locator is none: the subscription is taken back.
+    const ends = itrRlocs.length === 1 && itrRlocs[0]!.afi === 'none';
+    if (address === undefined && !ends) return false;
+    const to = address === undefined ? undefined : { address, port: this.#controlPort };
+    return this.#publisher.subscribe({ identity, nonce, prefix, to, from }, association, () => this.#negative(prefix));
   }
 
   /** Hands the question to a router that registered the prefix. False when none of its locators can be reached. */
@@ -306,7 +402,7 @@ export class MappingSystem {
     const inner = encodeLisp(message);
     const eid = message.records[0]!.eid;
     const bytes = encapsulate(inner, from, innerDestination(eid, target.address, from.address));
-    this.#options.send(bytes, { address: target.address, port: CONTROL_PORT }, undefined);
+    this.#options.send(bytes, { address: target.address, port: this.#controlPort }, undefined);
     return true;
   }
 
@@ -328,9 +424,6 @@ export class MappingSystem {
     };
   }
 }
-
-/** Of a notification: its nonce and who was told. */
-const ackName = (nonce: string, { address }: Endpoint): string => `${nonce} ${address}`;
 
 const ttlMs = (ttl: number): number => (ttl >= SECONDS ? (ttl - SECONDS) * 1_000 : ttl * 60_000);
 

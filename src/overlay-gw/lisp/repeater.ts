@@ -1,6 +1,7 @@
 import type { Clock } from '../../controller/kernel/index.ts';
 import { isAuthentic } from './auth.ts';
-import type { Authentication } from './message.ts';
+import { eidPrefix, eidText } from './eid.ts';
+import type { Authentication, MapNotify } from './message.ts';
 
 /** Where a datagram comes from or goes to. */
 export interface Endpoint {
@@ -24,8 +25,8 @@ export interface Repeated {
   readonly from: string | undefined;
   /** Who answers must sign with it; undefined: an answer needs no signature. */
   readonly key?: string;
-  /** Nobody answered. */
-  readonly lost?: () => void;
+  /** Somebody answered, or nobody did and it is not sent any more. */
+  readonly ended?: (answered: boolean) => void;
 }
 
 interface Waiting extends Repeated {
@@ -67,7 +68,7 @@ export class Repeater {
       if (waiting.left-- === 0) {
         this.#waiting.delete(name);
         this.#counters.notifyLost++;
-        waiting.lost?.();
+        waiting.ended?.(false);
         return;
       }
       this.#counters.notifyRetries++;
@@ -82,6 +83,7 @@ export class Repeater {
     const waiting = this.#waiting.get(name);
     if (!waiting || (waiting.key !== undefined && !isAuthentic(bytes, auth, waiting.key))) return false;
     this.stop(name);
+    waiting.ended?.(true);
     return true;
   }
 
@@ -96,4 +98,11 @@ export class Repeater {
     for (const { cancel } of this.#waiting.values()) cancel();
     this.#waiting.clear();
   }
+}
+
+/** Of a notification and its acknowledgement: its nonce, who was told, and what of. */
+export function ackName({ nonce, records }: Pick<MapNotify, 'nonce' | 'records'>, { address }: Endpoint): string {
+  const [first] = records;
+  const prefix = first && eidPrefix(first.eid, first.maskLength);
+  return `${nonce} ${address} ${prefix ? eidText(prefix) : ''}`;
 }

@@ -11,12 +11,14 @@ import {
   type LispMessage,
   type LispSite,
   type Locator,
+  type MapNotify,
   type MappingRecord,
   MappingSystem,
   type MapRegister,
   type MapReply,
   type MapRequest,
   signLisp,
+  verifyLisp,
 } from '../../../src/overlay-gw/lisp/index.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
 
@@ -400,5 +402,182 @@ describe('questions', () => {
     system.receive(encodeLisp(request(ip('10.1.0.1'), 32, { records: [] })), itr);
     expect(sent).toEqual([]);
     expect(system.counters.malformed).toBe(3);
+  });
+});
+
+describe('subscriptions (RFC 9437)', () => {
+  const identity = { xtrId: '0'.repeat(31).concat('7'), siteId: '0'.repeat(16) };
+  const subscriber: Endpoint = { address: itr.address, port: 4342 };
+  const notified = () => sent.map(({ message }) => message as MapNotify).filter(({ type }) => type === 'mapNotify');
+  const told = () => notified().map(({ records }) => records.map((each) => textOf(each)));
+  const textOf = ({ eid, maskLength, locators, ttl }: MappingRecord): string =>
+    `${eidText(eidPrefix(eid, maskLength)!)} ${locators.map(({ rloc }) => 'address' in rloc && rloc.address)} ${ttl}`;
+  function subscribe(eid: Address, length: number, more: Partial<MapRequest> = {}): void {
+    const records = [{ reserved: 0x80, maskLength: length, eid }];
+    system.receive(encodeLisp(request(eid, length, { identity, records, ...more })), itr, '203.0.113.1');
+  }
+  function acknowledge(key = KEY): void {
+    for (const { message, to } of sent.splice(0)) {
+      if (message.type === 'mapNotify') system.receive(signLisp({ ...message, type: 'mapNotifyAck' }, 1, key), to);
+    }
+  }
+  const moved = (eid: Address, length: number, rloc: string, more: Partial<MappingRecord> = {}) =>
+    system.receive(register([record(eid, length, { locators: [locator(rloc)], ...more })], { wantNotify: false }), xtr);
+
+  beforeEach(() => {
+    // By registering an xTR proves that it shares a key with us.
+    system.receive(register([record(ip('10.200.0.0'), 16)], { identity, wantNotify: false }), itr);
+    moved(ip('10.1.0.0'), 16, '192.0.2.1');
+  });
+
+  it('are confirmed by a signed Map-Notify with the nonce of the question, and the mapping', () => {
+    subscribe(ip('10.1.0.0'), 16, { nonce: '0000000000000100' });
+    expect(told()).toEqual([['[0]10.1.0.0/16 192.0.2.1 1440']]);
+    expect(sent[0]).toMatchObject({ to: subscriber, from: '203.0.113.1' });
+    expect(sent[0]!.message).toMatchObject({ nonce: '0000000000000100', identity });
+    expect(verifyLisp(sent[0]!.bytes, KEY)).toBe(true);
+  });
+
+  it('publish each change with the next nonce: moves, more specific prefixes, withdrawals, expiry', () => {
+    subscribe(ip('10.1.0.0'), 16, { nonce: '0000000000000100' });
+    acknowledge();
+    moved(ip('10.1.0.0'), 16, '192.0.2.2');
+    moved(ip('10.1.5.0'), 24, '192.0.2.3');
+    moved(ip('10.1.5.0'), 24, '192.0.2.3', { ttl: 0 });
+    // Told again what is known already, or about others: nothing to say.
+    moved(ip('10.1.0.0'), 16, '192.0.2.2');
+    moved(ip('10.2.0.0'), 16, '192.0.2.2');
+    moved(within(7, ip('10.1.0.0')), 16, '192.0.2.9');
+    expect(told()).toEqual([
+      ['[0]10.1.0.0/16 192.0.2.2 1440'],
+      ['[0]10.1.5.0/24 192.0.2.3 1440'],
+      ['[0]10.1.5.0/24  0'],
+    ]);
+    expect(notified().map(({ nonce }) => Number.parseInt(nonce, 16))).toEqual([0x101, 0x102, 0x103]);
+    acknowledge();
+    clock.pass(182_000);
+    expect(told()[0]).toEqual(['[0]10.1.0.0/16  0']);
+  });
+
+  it('of a part of what is registered hear of its change, unless something closer answers', () => {
+    subscribe(ip('10.1.9.9'), 32);
+    acknowledge();
+    moved(ip('10.1.0.0'), 16, '192.0.2.2');
+    moved(ip('10.1.9.0'), 24, '192.0.2.3');
+    moved(ip('10.1.0.0'), 16, '192.0.2.4');
+    moved(ip('10.1.9.0'), 24, '192.0.2.3', { ttl: 0 });
+    expect(told()).toEqual([
+      ['[0]10.1.0.0/16 192.0.2.2 1440'],
+      ['[0]10.1.9.0/24 192.0.2.3 1440'],
+      ['[0]10.1.9.0/24  0', '[0]10.1.0.0/16 192.0.2.4 1440'],
+    ]);
+  });
+
+  it('are repeated less and less often until acknowledged, by the newest publication only', () => {
+    subscribe(ip('10.1.0.0'), 16);
+    acknowledge();
+    moved(ip('10.1.0.0'), 16, '192.0.2.2');
+    moved(ip('10.1.0.0'), 16, '192.0.2.3');
+    sent.length = 0;
+    clock.pass(1_100);
+    expect(told()).toEqual([['[0]10.1.0.0/16 192.0.2.3 1440']]);
+    clock.pass(1_500);
+    expect(sent).toHaveLength(1);
+    clock.pass(500);
+    expect(sent).toHaveLength(2);
+    acknowledge('wrong');
+    clock.pass(4_000);
+    expect(sent).toHaveLength(1);
+    acknowledge();
+    clock.pass(60_000);
+    expect(sent).toEqual([]);
+    expect(system.sizes.subscriptions).toBe(1);
+  });
+
+  it('end when nobody acknowledges, and after a day without renewal', () => {
+    subscribe(ip('10.1.0.0'), 16);
+    clock.pass(16_000);
+    expect([system.sizes.subscriptions, system.counters.subscriptionsLost]).toEqual([0, 1]);
+    subscribe(ip('10.1.0.0'), 16);
+    acknowledge();
+    clock.pass(24 * 3_600_000 - 2_000);
+    acknowledge();
+    expect(system.sizes.subscriptions).toBe(0);
+  });
+
+  it('are taken back by a question whose only locator is none, which is confirmed', () => {
+    subscribe(ip('10.1.0.0'), 16);
+    acknowledge();
+    subscribe(ip('10.1.0.0'), 16, { itrRlocs: [none], nonce: 'f000000000000000' });
+    expect(notified().map((each) => each.nonce)).toEqual(['f000000000000000']);
+    acknowledge();
+    moved(ip('10.1.0.0'), 16, '192.0.2.2');
+    expect([sent, system.sizes.subscriptions, system.counters.unsubscribes]).toEqual([[], 0, 1]);
+  });
+
+  it.each<[string, () => void]>([
+    [
+      'of a router that shares no key',
+      () => subscribe(ip('10.1.0.0'), 16, { identity: { ...identity, xtrId: 'a'.repeat(32) } }),
+    ],
+    ['of a virtual network that its site has no part of', () => subscribe(within(8, ip('10.1.0.0')), 16)],
+  ])('%s are refused: the question is answered as any other', (_, ask) => {
+    ask();
+    expect(sent.map(({ message }) => message.type)).toEqual(['mapReply']);
+    expect([system.sizes.subscriptions, system.counters.subscribesRefused]).toEqual([0, 1]);
+  });
+
+  it('with a nonce heard before change nothing', () => {
+    subscribe(ip('10.1.0.0'), 16, { nonce: '0000000000000100' });
+    acknowledge();
+    subscribe(ip('10.1.0.0'), 16, { nonce: '0000000000000100', itrRlocs: [ip('198.51.100.1')] });
+    subscribe(ip('10.1.0.0'), 16, { nonce: '0000000000000100', itrRlocs: [none] });
+    expect(notified()).toEqual([]);
+    expect(system.sizes.subscriptions).toBe(1);
+  });
+
+  it('end with the key that they rest on', () => {
+    subscribe(ip('10.1.0.0'), 16);
+    system.setSite(site('all', [[ip('10.0.0.0'), 8]], { keys: ['another'] }));
+    expect(system.sizes.subscriptions).toBe(0);
+  });
+});
+
+describe('solicitation', () => {
+  it('asks whoever holds a mapping that changed to ask again, until it does', () => {
+    const soliciting = new MappingSystem({
+      clock,
+      log: silentLogger,
+      send: (bytes, to, from) => sent.push({ message: decodeLisp(bytes), bytes, to, from }),
+      solicit: true,
+    });
+    soliciting.setSite(site('all', [[ip('10.0.0.0'), 8]]));
+    const move = (rloc: string) =>
+      soliciting.receive(
+        register([record(ip('10.1.0.0'), 16, { locators: [locator(rloc)] })], { wantNotify: false }),
+        xtr,
+      );
+    move('192.0.2.1');
+    const asked = encodeLisp(request(ip('10.1.0.1'), 32, { source: ip('10.7.0.1') }));
+    soliciting.receive(asked, itr, '203.0.113.1');
+    sent.length = 0;
+    move('192.0.2.2');
+    expect(sent).toHaveLength(1);
+    expect(sent[0]).toMatchObject({
+      to: { address: itr.address, port: 4342 },
+      from: '203.0.113.1',
+      message: {
+        smr: true,
+        source: ip('10.7.0.1'),
+        itrRlocs: [ip('203.0.113.1')],
+        records: [{ maskLength: 16, eid: ip('10.1.0.0') }],
+      },
+    });
+    clock.pass(1_100);
+    expect(sent).toHaveLength(2);
+    soliciting.receive(asked, itr, '203.0.113.1');
+    clock.pass(60_000);
+    expect(sent).toHaveLength(3);
+    soliciting.close();
   });
 });
