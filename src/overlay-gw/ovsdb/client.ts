@@ -24,6 +24,8 @@ export interface OvsdbClientOptions {
   readonly database: string;
   /** Columns to keep a copy of, by table. All of them have to exist. */
   readonly needs: Needs;
+  /** Columns to keep a copy of where the server's schema has them; see `has`. */
+  readonly optional?: Needs;
   /** What columns have to be, where a caller depends on it. */
   readonly shapes?: Shapes;
   readonly handlers: OvsdbHandlers;
@@ -55,6 +57,8 @@ export class OvsdbClient {
   #rpc: RpcConnection | undefined;
   #schema: Schema | undefined;
   #replica: Replica | undefined;
+  /** What is monitored: the needs, and what there is of the optional columns. */
+  #monitored: Needs;
   /** What is told while the answer to the monitor request is being worked through; undefined when it is not. */
   #deferred: { readonly method: string; readonly params: readonly unknown[] }[] | undefined;
   #ready = false;
@@ -65,6 +69,7 @@ export class OvsdbClient {
 
   constructor(options: OvsdbClientOptions) {
     this.#options = options;
+    this.#monitored = options.needs;
   }
 
   /** The copy is complete and current. */
@@ -79,8 +84,14 @@ export class OvsdbClient {
 
   /** Rows of a table by UUID, as last known. Throws RangeError for a table that was not asked for. */
   table(name: string): ReadonlyMap<string, Row> {
-    if (!(name in this.#options.needs)) throw new RangeError(`table ${name} is not monitored`);
-    return this.#replica?.table(name) ?? new Map();
+    const { needs, optional = {} } = this.#options;
+    if (!(name in needs || name in optional)) throw new RangeError(`table ${name} is not monitored`);
+    return (name in this.#monitored ? this.#replica?.table(name) : undefined) ?? new Map();
+  }
+
+  /** The server's schema has this column, as far as a session has told. */
+  has(table: string, column: string): boolean {
+    return this.#schema?.get(table)?.has(column) ?? false;
   }
 
   /** Talks over this connection from now on; one before it is closed. Failures are told by `down`. */
@@ -197,12 +208,16 @@ export class OvsdbClient {
   }
 
   async #begin(rpc: RpcConnection): Promise<void> {
-    const { database, needs, shapes } = this.#options;
+    const { database, needs, optional = {}, shapes } = this.#options;
     const schema = readSchema(await rpc.request('get_schema', [database]));
     checkSchema(schema, needs, database);
     if (shapes) checkShapes(schema, shapes, database);
     if (this.#rpc !== rpc) return;
     this.#schema = schema;
+    const monitored = withOptional(schema, needs, optional);
+    // A schema that gained or lost columns: what is known has not the same ones, so differences by transaction say nothing.
+    if (JSON.stringify(monitored) !== JSON.stringify(this.#monitored)) this.#lastTransaction = NEVER;
+    this.#monitored = monitored;
     await this.#monitor(rpc, schema);
     if (this.#rpc !== rpc) return;
     await Promise.all([...this.#locks.keys()].map((id) => this.#askLock(rpc, 'lock', id)));
@@ -210,7 +225,8 @@ export class OvsdbClient {
 
   /** The best way of monitoring that the server has; each newer one tells less after a reconnection. */
   async #monitor(rpc: RpcConnection, schema: Schema): Promise<void> {
-    const { database, needs } = this.#options;
+    const { database } = this.#options;
+    const needs = this.#monitored;
     const requests = Object.fromEntries(Object.entries(needs).map(([table, columns]) => [table, [{ columns }]]));
     const fresh = new Replica(schema, needs);
     // Updates may come in one piece with the answer, whose promise continues only afterwards.
@@ -316,6 +332,15 @@ export class OvsdbClient {
     this.#waiting = [];
     for (const resolve of waiting) resolve();
   }
+}
+
+function withOptional(schema: Schema, needs: Needs, optional: Needs): Needs {
+  const monitored: Record<string, readonly string[]> = { ...needs };
+  for (const [table, columns] of Object.entries(optional)) {
+    const there = columns.filter((column) => schema.get(table)?.has(column));
+    if (there.length > 0) monitored[table] = [...(needs[table] ?? []), ...there];
+  }
+  return monitored;
 }
 
 const isUnknownMethod = (error: unknown): boolean =>

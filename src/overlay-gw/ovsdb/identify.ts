@@ -23,6 +23,7 @@ export const strangerLimits: RpcLimits = {
 };
 
 const UUID: ColumnType = { key: 'uuid', min: 1, max: 1 };
+const NAME: ColumnType = { key: 'string', min: 1, max: 1 };
 const TEXTS: ColumnType = { key: 'string', value: 'string', min: 0, max: Number.POSITIVE_INFINITY };
 
 /**
@@ -35,10 +36,61 @@ export async function identifyVswitch(
   clock: Clock,
   limits: RpcLimits = strangerLimits,
 ): Promise<VswitchIdentity> {
+  return asking(stream, clock, limits, async (rpc) => {
+    const select = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['_uuid', 'external_ids'] };
+    return readIdentity(await rpc.request('transact', ['Open_vSwitch', select]));
+  });
+}
+
+/** A hardware VTEP that has dialled in. */
+export interface HwvtepIdentity {
+  /** UUID of the database's row in table Global; undefined when the device has none yet. */
+  readonly database: string | undefined;
+  /** Names of its physical switches. */
+  readonly switches: readonly string[];
+}
+
+/** As `identifyVswitch`, for a device with a `hardware_vtep` database (vtep(5)). Rejects with OvsdbError when there is none. */
+export async function identifyHwvtep(
+  stream: Duplex,
+  clock: Clock,
+  limits: RpcLimits = strangerLimits,
+): Promise<HwvtepIdentity> {
+  return asking(stream, clock, limits, async (rpc) => {
+    const databases = await rpc.request('list_dbs', []);
+    if (!Array.isArray(databases) || !databases.includes('hardware_vtep'))
+      throw new OvsdbError('schema', 'the peer has no database hardware_vtep');
+    const answer = await rpc.request('transact', [
+      'hardware_vtep',
+      { op: 'select', table: 'Global', where: [], columns: ['_uuid'] },
+      { op: 'select', table: 'Physical_Switch', where: [], columns: ['name'] },
+    ]);
+    const [root] = rowsOf(answer, 0);
+    return {
+      database: root ? (decodeValue(UUID, root['_uuid'], 'Global._uuid') as string) : undefined,
+      switches: rowsOf(answer, 1).map((row) => decodeValue(NAME, row['name'], 'Physical_Switch.name') as string),
+    };
+  });
+}
+
+function rowsOf(answer: unknown, index: number): readonly Record<string, unknown>[] {
+  const result: unknown = Array.isArray(answer) ? answer[index] : undefined;
+  const rows = (result as { readonly rows?: unknown } | null | undefined)?.rows;
+  if (!Array.isArray(rows) || !rows.every((row) => typeof row === 'object' && row !== null))
+    throw new OvsdbError('malformed', 'the answer to a selection has no rows');
+  return rows as Record<string, unknown>[];
+}
+
+/** Asks over a connection that is released afterwards, or closed when it fails. */
+async function asking<T>(
+  stream: Duplex,
+  clock: Clock,
+  limits: RpcLimits,
+  ask: (rpc: RpcConnection) => Promise<T>,
+): Promise<T> {
   const rpc = new RpcConnection(stream, { notified: () => {}, closed: () => {} }, clock, limits);
   try {
-    const select = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['_uuid', 'external_ids'] };
-    const identity = readIdentity(await rpc.request('transact', ['Open_vSwitch', select]));
+    const identity = await ask(rpc);
     rpc.release();
     return identity;
   } catch (error) {

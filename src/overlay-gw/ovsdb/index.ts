@@ -7,7 +7,7 @@ export { defaultJsonLimits, type JsonLimits, JsonStream } from './json-stream.ts
 export type { RowChange } from './replica.ts';
 export { defaultRpcLimits, type RpcLimits } from './rpc.ts';
 export type { Needs, Schema } from './schema.ts';
-export { needsOf, type Shape, type Shapes } from './shapes.ts';
+export { needsOf, type Shape, type ShapedRow, type Shapes } from './shapes.ts';
 export type { Operation, Outcome, Where, WritableRow } from './transaction.ts';
 export type { Atom, NamedUuid, Row, Value, Writable } from './values.ts';
 export * from './vswitch.ts';

@@ -64,7 +64,7 @@ export class Replica {
   differences(other: Replica): RowChange[] {
     const changes: RowChange[] = [];
     for (const [table, rows] of other.#tables) {
-      const here = this.#tables.get(table)!;
+      const here = this.#tables.get(table) ?? new Map<string, Row>();
       for (const [uuid, before] of here) if (!rows.has(uuid)) changes.push({ table, uuid, before, after: undefined });
       for (const [uuid, after] of rows) {
         const before = here.get(uuid);
@@ -111,7 +111,7 @@ export class Replica {
   }
 
   #same(table: string, a: Row, b: Row): boolean {
-    return this.#needs[table]!.every((column) => sameValue(a[column], b[column]));
+    return (this.#needs[table] ?? []).every((column) => sameValue(a[column], b[column]));
   }
 }
 
