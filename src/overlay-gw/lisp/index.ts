@@ -10,4 +10,5 @@ export type { Rate } from './pace.ts';
 export { type EidRecord, type Locator, MapAction, type MappingRecord } from './records.ts';
 export type { Endpoint, SendDatagram } from './repeater.ts';
 export * from './server.ts';
+export type { StoredRegistration } from './snapshot.ts';
 export { lispProtocol } from './wire.ts';

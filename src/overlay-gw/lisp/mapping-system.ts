@@ -23,6 +23,7 @@ import { type Association, Publisher, type PublisherCounters } from './publisher
 import { MapAction, type MappingRecord } from './records.ts';
 import { ackName, type Endpoint, Repeater, type SendDatagram } from './repeater.ts';
 import { NonceGuard } from './replay.ts';
+import { restoreRegistration, type StoredRegistration, storedRegistrations } from './snapshot.ts';
 import { Solicitor } from './solicitor.ts';
 import { PrefixTrie } from './trie.ts';
 
@@ -186,6 +187,35 @@ export class MappingSystem {
       const all = [...trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)];
       for (const { bits, length, value } of all) if (value.id === id) trie.delete(bits, length);
     }
+  }
+
+  /** All registrations, for a store. What changes meanwhile may or may not be among them. */
+  *snapshot(): Generator<StoredRegistration> {
+    const epoch = this.#epoch;
+    for (const mapping of this.mappings.all()) yield* storedRegistrations(mapping, epoch);
+  }
+
+  /** Takes stored registrations in; answers how many had not run out. Throws LispError for one that is damaged; those before it stay. */
+  restore(stored: Iterable<StoredRegistration>): number {
+    const epoch = this.#epoch;
+    const now = this.#options.clock.monotonic();
+    let count = 0;
+    for (const each of stored) if (restoreRegistration(this.mappings, each, epoch, now)) count++;
+    return count;
+  }
+
+  /** The last nonces of routers, for a store: without them what was heard before a restart may be heard again. */
+  nonces(): [sender: string, nonce: string][] {
+    return this.#nonces.snapshot();
+  }
+
+  /** Takes stored nonces in. */
+  restoreNonces(stored: Iterable<readonly [sender: string, nonce: string]>): void {
+    this.#nonces.restore(stored);
+  }
+
+  get #epoch(): number {
+    return this.#options.clock.now() - this.#options.clock.monotonic();
   }
 
   /** Nothing is sent any more. */

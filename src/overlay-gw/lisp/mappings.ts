@@ -127,6 +127,16 @@ export class Mappings {
     }
   }
 
+  /** All registered prefixes. */
+  *all(): Generator<Mapping> {
+    for (const trie of this.#tries.values()) {
+      for (const { value } of trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)) {
+        const mapping = this.#live(value);
+        if (mapping) yield mapping;
+      }
+    }
+  }
+
   /** Takes away what has run out. Call it now and then. */
   sweep(): void {
     const now = Math.floor(this.#clock.monotonic() / SLOT_MS);

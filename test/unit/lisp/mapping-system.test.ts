@@ -581,3 +581,37 @@ describe('solicitation', () => {
     soliciting.close();
   });
 });
+
+describe('stored registrations', () => {
+  it('come back with owners, locators and the time that is left; so do nonces', () => {
+    system.setSite(
+      site(
+        'all',
+        [
+          [ip('10.0.0.0'), 8],
+          [within(7, ip('10.0.0.0')), 8],
+        ],
+        { replayDefence: true },
+      ),
+    );
+    const other: Endpoint = { address: '10.9.0.4', port: 4342 };
+    const from = (rloc: string) => [record(ip('10.1.0.0'), 16, { locators: [locator(rloc)] })];
+    const old = register(from('192.0.2.1'), { merge: true });
+    system.receive(old, xtr);
+    system.receive(register(from('192.0.2.2'), { merge: true }), other);
+    system.receive(register([record(within(7, ip('10.1.0.0')), 16)]), xtr);
+    const [stored, nonces] = JSON.parse(JSON.stringify([[...system.snapshot()], system.nonces()]));
+    clock.pass(100_000);
+    const again = new MappingSystem({ clock, log: silentLogger, send: () => {} });
+    again.setSite(site('all', [[ip('10.0.0.0'), 8]], { replayDefence: true }));
+    expect(again.restore(stored)).toBe(3);
+    again.restoreNonces(nonces);
+    const found = again.mappings.lookup(eidPrefix(ip('10.1.2.3'), 32)!)!;
+    expect(found).toEqual(system.mappings.lookup(eidPrefix(ip('10.1.2.3'), 32)!));
+    again.receive(old, xtr);
+    expect(again.counters.replayed).toBe(1);
+    clock.pass(81_000);
+    expect([again.mappings.size, again.restore(stored)]).toEqual([0, 0]);
+    again.close();
+  });
+});
