@@ -14,9 +14,9 @@ export interface Claimant {
   evicted(): void;
 }
 
-interface Claim {
-  holder: Claimant;
-  challenger: Claimant | undefined;
+interface Claim<C> {
+  holder: C;
+  challenger: C | undefined;
   deadline: number;
   refused: number;
   alarmAt: number;
@@ -26,8 +26,8 @@ interface Claim {
  * Who may be which datapath id. A second claimant makes us ask the first for a sign of life. A live switch cannot be thrown
  * out, a dead one locks nobody out, and nobody waits longer than the probe.
  */
-export class DpidClaims {
-  readonly #claims = new Map<Dpid, Claim>();
+export class DpidClaims<C extends Claimant = Claimant> {
+  readonly #claims = new Map<Dpid, Claim<C>>();
   readonly #contested = new Set<Dpid>();
   readonly #probeMs: number;
   readonly #alarmEveryMs: number;
@@ -53,12 +53,12 @@ export class DpidClaims {
   }
 
   /** Who is this datapath id. */
-  holder(dpid: Dpid): Claimant | undefined {
+  holder(dpid: Dpid): C | undefined {
     return this.#claims.get(dpid)?.holder;
   }
 
   /** Leads to `granted` or `refused` of the claimant: at once, or when the holder's probe has ended. */
-  claim(dpid: Dpid, who: Claimant): void {
+  claim(dpid: Dpid, who: C): void {
     const claim = this.#claims.get(dpid);
     if (claim === undefined) {
       this.#claims.set(dpid, { holder: who, challenger: undefined, deadline: 0, refused: 0, alarmAt: -1 });
@@ -82,7 +82,7 @@ export class DpidClaims {
   }
 
   /** The connection is gone. A challenger takes over from a holder. */
-  release(dpid: Dpid, who: Claimant): void {
+  release(dpid: Dpid, who: C): void {
     const claim = this.#claims.get(dpid);
     if (claim === undefined) return;
     if (claim.challenger === who) {
@@ -108,7 +108,7 @@ export class DpidClaims {
     }
   }
 
-  #refuse(dpid: Dpid, claim: Claim, who: Claimant): void {
+  #refuse(dpid: Dpid, claim: Claim<C>, who: C): void {
     claim.refused++;
     const now = this.#now();
     if (claim.alarmAt < 0 || now - claim.alarmAt >= this.#alarmEveryMs) {

@@ -1,24 +1,16 @@
 import type { Socket } from 'node:net';
-import {
-  copyOf,
-  get16,
-  get32,
-  MessageType,
-  PacketInReader,
-  PortReason,
-  version13,
-  WireError,
-} from '../../ofproto/index.ts';
+import { copyOf, get16, get32, MessageType, PacketInReader, version13, WireError } from '../../ofproto/index.ts';
 import { ClosedError, type Dpid, dpidOf, type Logger, type SwitchError } from '../kernel/index.ts';
 import type { Claimant, DpidClaims } from './claims.ts';
 import { unknownType } from './counters.ts';
+import { Handshake, type HandshakeHost } from './handshake.ts';
 import type { LogLimit } from './log-limit.ts';
 import * as messages from './messages.ts';
 import { RequestTable, switchError } from './requests.ts';
 import type { ServiceTime } from './service-time.ts';
 import { PACKET_OUT_XID, Session } from './session.ts';
 import { Transport, type TransportOwner, type TransportParts } from './transport.ts';
-import type { CloseReason, SwitchDescription, SwitchFeatures } from './types.ts';
+import type { CloseReason } from './types.ts';
 
 /** What happens on switches. Called synchronously; one that throws is counted and logged. */
 export interface SessionHandlers {
@@ -38,53 +30,34 @@ export interface SessionHandlers {
 /** What all connections of a server share. */
 export interface ConnectionParts extends TransportParts {
   readonly handlers: SessionHandlers;
-  readonly claims: DpidClaims;
+  readonly claims: DpidClaims<Connection>;
   readonly time: ServiceTime;
   readonly log: Logger;
   /** For what peers can cause as often as they like. */
   readonly limitedLog: LogLimit;
-  /** Why this connection may not be that switch, or undefined. */
+  /** Why what came over this socket may not be that switch, or undefined. */
   refusal(dpid: Dpid, socket: Socket): string | undefined;
-  /** The live session of a datapath id. */
-  session(dpid: Dpid): Session | undefined;
   onUp(connection: Connection, session: Session): void;
   onDown(connection: Connection, session: Session): void;
   onGone(connection: Connection): void;
 }
 
-type Phase = 'hello' | 'features' | 'claim' | 'describe' | 'up' | 'auxiliary' | 'closed';
+type Phase = 'handshake' | 'up' | 'auxiliary' | 'closed';
 
-const NO_DESCRIPTION: SwitchDescription = {
-  manufacturer: '',
-  hardware: '',
-  software: '',
-  serialNumber: '',
-  datapath: '',
-};
-/** Bytes of a message at fault that an error carries back. */
-const ERROR_DATA = 64;
 const NOTHING = Buffer.alloc(0);
-const HELLO_FAILED = 0;
-const BAD_REQUEST = 1;
-const BAD_VERSION = 0;
-const BAD_TYPE = 1;
-const BAD_LENGTH = 6;
 
 // One view for all packet-ins of the process: it lives only during the handler, and handlers do not nest.
 const packetInView = new PacketInReader();
 
-/** One connection: handshake, dispatch of messages, liveness, end. */
-export class Connection implements TransportOwner, Claimant {
+/** One connection: dispatch of messages, liveness, end. Until the switch is known, its `Handshake` leads. */
+export class Connection implements TransportOwner, Claimant, HandshakeHost {
   readonly remote: string;
   readonly transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #socket: Socket;
-  #phase: Phase = 'hello';
+  readonly #handshake: Handshake;
+  #phase: Phase = 'handshake';
   #dpid: Dpid | undefined;
-  #features: SwitchFeatures | undefined;
-  #description: SwitchDescription = NO_DESCRIPTION;
-  readonly #ports = new Map<number, messages.PortDescription>();
-  #described = 0;
   readonly #requests: RequestTable;
   #session: Session | undefined;
   #probeXid = 0;
@@ -103,16 +76,13 @@ export class Connection implements TransportOwner, Claimant {
     this.transport = new Transport(socket, parts, this);
     this.remote = this.transport.remote;
     this.#requests = new RequestTable(this, parts.counters, parts.limits);
-    this.write(messages.hello(this.#requests.nextXid()));
+    this.#handshake = new Handshake(this, this.#requests, parts);
+    this.#handshake.start();
   }
 
   /** Zeroes until the features reply told. */
   get dpid(): Dpid {
     return this.#dpid ?? dpidOf(0n);
-  }
-
-  get session(): Session | undefined {
-    return this.#session;
   }
 
   /** Service time, for request deadlines. */
@@ -130,7 +100,7 @@ export class Connection implements TransportOwner, Claimant {
       if (this.#lingerUntil >= 0 && now >= this.#lingerUntil) this.transport.destroy('peer-closed', 'lingered');
       return;
     }
-    if (this.#phase !== 'up' && this.#phase !== 'auxiliary') {
+    if (this.#phase === 'handshake') {
       if (now >= this.#deadline) this.#end('handshake-timeout', `not up after ${this.#parts.limits.handshakeMs} ms`);
       return;
     }
@@ -156,29 +126,7 @@ export class Connection implements TransportOwner, Claimant {
   }
 
   granted(): void {
-    this.#phase = 'describe';
-    this.write(messages.setConfig(this.#requests.nextXid()));
-    const { requestTimeoutMs } = this.#parts.limits;
-    this.#requests.ask(
-      messages.portDescRequest(),
-      requestTimeoutMs,
-      (pieces) => {
-        for (const port of this.#attempt('port description', () => messages.readPorts(pieces)) ?? []) {
-          this.#ports.set(port.portNo, port);
-        }
-        this.#describedOne();
-      },
-      (error) => this.#undescribed('port description', error),
-    );
-    this.#requests.ask(
-      messages.descRequest(),
-      requestTimeoutMs,
-      (pieces) => {
-        this.#description = this.#attempt('description', () => messages.readDescription(pieces)) ?? NO_DESCRIPTION;
-        this.#describedOne();
-      },
-      (error) => this.#undescribed('description', error),
-    );
+    this.#handshake.describe();
   }
 
   refused(): void {
@@ -189,6 +137,59 @@ export class Connection implements TransportOwner, Claimant {
     this.#end('replaced', 'silent while another connection claims its datapath id', true);
   }
 
+  // --- what the handshake finds
+
+  identified(dpid: Dpid, auxiliaryId: number): void {
+    const { claims, log, refusal, time } = this.#parts;
+    const refused = refusal(dpid, this.#socket);
+    if (refused !== undefined) {
+      this.#end('pin', refused);
+      return;
+    }
+    this.#dpid = dpid;
+    if (auxiliaryId === 0) {
+      claims.claim(dpid, this);
+    } else if (claims.holder(dpid) === undefined) {
+      this.#end('auxiliary-without-main', `auxiliary connection ${auxiliaryId} of ${dpid} without its main one`);
+    } else {
+      this.#phase = 'auxiliary';
+      this.#activeAt = time.now;
+      log.info({ dpid, remote: this.remote, auxiliaryId }, 'auxiliary connection of a switch');
+    }
+  }
+
+  described(): void {
+    if (this.#phase !== 'handshake') return;
+    this.#phase = 'up';
+    const { limits, counters, log, time } = this.#parts;
+    const { features, description, ports } = this.#handshake;
+    this.#activeAt = time.now;
+    const session = new Session({
+      dpid: this.dpid,
+      features: features!,
+      description,
+      ports,
+      transport: this.transport,
+      requests: this.#requests,
+      limits,
+      counters,
+      closedError: () => this.#closedError('connection closed'),
+      close: (detail) => this.#end('requested', detail),
+    });
+    this.#session = session;
+    log.info(
+      { dpid: this.dpid, remote: this.remote, ports: ports.size, software: description.software },
+      'switch connected',
+    );
+    this.#parts.onUp(this, session);
+    this.#guard('up', () => this.#parts.handlers.up(session));
+  }
+
+  failed(reason: CloseReason, detail: string, told: Buffer): void {
+    this.write(told);
+    this.#end(reason, detail);
+  }
+
   // --- what the transport hands on
 
   message(bytes: Buffer, at: number, end: number): void {
@@ -197,8 +198,9 @@ export class Connection implements TransportOwner, Claimant {
     const index = type < unknownType ? type : unknownType;
     received[index] = received[index]! + 1;
     try {
-      if (this.#phase === 'up') this.#established(type, bytes, at, end);
-      else this.#early(type, bytes, at, end);
+      if (this.#phase === 'handshake' && this.#handshake.message(type, bytes, at, end)) return;
+      if (bytes[at] !== version13) this.#wrongVersion(bytes, at);
+      else if (!this.unasked(type, bytes, at, end)) this.#answer(type, bytes, at, end);
     } catch (error) {
       if (error instanceof WireError) this.#bad(error, bytes, at, end);
       else this.#handlerFailed(error, type);
@@ -207,7 +209,7 @@ export class Connection implements TransportOwner, Claimant {
 
   framingLost(error: WireError): void {
     this.#parts.counters.badMessages++;
-    this.#reply(BAD_REQUEST, BAD_LENGTH, 0, NOTHING);
+    this.write(messages.errorMessage(0, messages.refusals.badLength, NOTHING));
     this.#end('framing', error.message);
   }
 
@@ -219,62 +221,31 @@ export class Connection implements TransportOwner, Claimant {
 
   // --- messages
 
-  #established(type: number, bytes: Buffer, at: number, end: number): void {
-    if (bytes[at] !== version13) {
-      this.#wrongVersion(bytes, at);
-      return;
+  /** Takes what a switch says without being asked, over this connection or an auxiliary one. False: it is something else. */
+  unasked(type: number, bytes: Buffer, at: number, end: number): boolean {
+    if (type !== MessageType.packetIn && type !== MessageType.portStatus && type !== MessageType.flowRemoved)
+      return false;
+    const session = this.#session;
+    const { handlers, counters, claims } = this.#parts;
+    if (session === undefined) {
+      // Before the main connection is up nobody could make use of it.
+      if (this.#phase === 'auxiliary' && type === MessageType.packetIn)
+        claims.holder(this.dpid)?.unasked(type, bytes, at, end);
+    } else if (type === MessageType.packetIn) {
+      const view = packetInView.on(bytes, at, end);
+      if (view.dataEnd - view.dataAt < view.totalLen) counters.shortPacketIns++;
+      handlers.packetIn(session, view);
+    } else if (type === MessageType.portStatus) {
+      const status = messages.readPortStatus(bytes, at, end);
+      this.#handshake.applyPort(status);
+      handlers.portStatus(session, status);
+    } else {
+      handlers.flowRemoved(session, messages.readFlowRemoved(bytes, at, end));
     }
-    if (type === MessageType.packetIn) {
-      this.#packetIn(this.#session!, bytes, at, end);
-      return;
-    }
-    switch (type) {
-      case MessageType.portStatus: {
-        const status = messages.readPortStatus(bytes, at, end);
-        this.#applyPort(status);
-        this.#parts.handlers.portStatus(this.#session!, status);
-        return;
-      }
-      case MessageType.flowRemoved:
-        this.#parts.handlers.flowRemoved(this.#session!, messages.readFlowRemoved(bytes, at, end));
-        return;
-      default:
-        this.#common(type, bytes, at, end);
-    }
+    return true;
   }
 
-  /** Messages of a connection that is not up, and of auxiliary ones. */
-  #early(type: number, bytes: Buffer, at: number, end: number): void {
-    if (this.#phase === 'hello') {
-      this.#hello(type, bytes, at, end);
-      return;
-    }
-    if (bytes[at] !== version13) {
-      this.#wrongVersion(bytes, at);
-      return;
-    }
-    switch (type) {
-      case MessageType.featuresReply:
-        if (this.#phase === 'features') this.#featuresReply(bytes, at, end);
-        else this.#parts.counters.unknownReplies++;
-        return;
-      case MessageType.portStatus:
-        // The port list may be here already while the description is not.
-        this.#applyPort(messages.readPortStatus(bytes, at, end));
-        return;
-      case MessageType.packetIn: {
-        const main = this.#phase === 'auxiliary' ? this.#parts.session(this.dpid) : undefined;
-        if (main) this.#packetIn(main, bytes, at, end);
-        return;
-      }
-      case MessageType.flowRemoved:
-        return;
-      default:
-        this.#common(type, bytes, at, end);
-    }
-  }
-
-  #common(type: number, bytes: Buffer, at: number, end: number): void {
+  #answer(type: number, bytes: Buffer, at: number, end: number): void {
     switch (type) {
       case MessageType.echoRequest:
         this.#echoReply(bytes, at, end);
@@ -286,7 +257,7 @@ export class Connection implements TransportOwner, Claimant {
         // Once is enough; a late one changes nothing.
         return;
       case MessageType.error:
-        this.#error(bytes, at, end);
+        this.error(bytes, at, end);
         return;
       case MessageType.experimenter:
       case MessageType.featuresReply:
@@ -301,110 +272,9 @@ export class Connection implements TransportOwner, Claimant {
       default:
         throw new WireError('ofp_header', 'type', at + 1, `${type} is nothing a switch sends`, {
           code: 'NL_WIRE_TYPE',
-          reply: { type: BAD_REQUEST, code: BAD_TYPE },
+          reply: messages.refusals.badType,
         });
     }
-  }
-
-  #packetIn(session: Session, bytes: Buffer, at: number, end: number): void {
-    const view = packetInView.on(bytes, at, end);
-    if (view.dataEnd - view.dataAt < view.totalLen) this.#parts.counters.shortPacketIns++;
-    this.#parts.handlers.packetIn(session, view);
-  }
-
-  #hello(type: number, bytes: Buffer, at: number, end: number): void {
-    if (type === MessageType.error) {
-      this.#error(bytes, at, end);
-      return;
-    }
-    if (type !== MessageType.hello) {
-      this.#reply(BAD_REQUEST, BAD_TYPE, get32(bytes, at + 4), bytes.subarray(at, Math.min(end, at + ERROR_DATA)));
-      this.#end('hello-expected', `first message is of type ${type}`);
-      return;
-    }
-    if (!messages.speaks13(bytes, at, end)) {
-      const text = 'OpenFlow 1.3 (wire version 4) is all that is spoken here';
-      this.#reply(HELLO_FAILED, 0, get32(bytes, at + 4), Buffer.from(text, 'latin1'));
-      this.#end('version', `hello of version ${bytes[at]} does not offer 1.3`);
-      return;
-    }
-    this.#phase = 'features';
-    this.write(messages.encode({ type: 'featuresRequest' }, this.#requests.nextXid()));
-  }
-
-  #featuresReply(bytes: Buffer, at: number, end: number): void {
-    const { datapathId, auxiliaryId, nBuffers, nTables, capabilities } = messages.readFeatures(bytes, at, end);
-    const dpid = dpidOf(datapathId);
-    const refusal = this.#parts.refusal(dpid, this.#socket);
-    if (refusal !== undefined) {
-      this.#end('pin', refusal);
-      return;
-    }
-    this.#dpid = dpid;
-    this.#features = { dpid, buffers: nBuffers, tables: nTables, capabilities };
-    if (auxiliaryId === 0) {
-      this.#phase = 'claim';
-      this.#parts.claims.claim(dpid, this);
-    } else if (this.#parts.claims.holder(dpid) === undefined) {
-      this.#end('auxiliary-without-main', `auxiliary connection ${auxiliaryId} of ${dpid} without its main one`);
-    } else {
-      this.#phase = 'auxiliary';
-      this.#activeAt = this.#parts.time.now;
-      this.#parts.log.info({ dpid, remote: this.remote, auxiliaryId }, 'auxiliary connection of a switch');
-    }
-  }
-
-  #describedOne(): void {
-    this.#described++;
-    if (this.#described < 2 || this.#phase !== 'describe') return;
-    this.#phase = 'up';
-    this.#activeAt = this.#parts.time.now;
-    const { limits, counters, log } = this.#parts;
-    const session = new Session({
-      dpid: this.dpid,
-      features: this.#features!,
-      description: this.#description,
-      ports: this.#ports,
-      transport: this.transport,
-      requests: this.#requests,
-      limits,
-      counters,
-      closedError: () => this.#closedError('connection closed'),
-      close: (detail) => this.#end('requested', detail),
-    });
-    this.#session = session;
-    log.info(
-      { dpid: this.dpid, remote: this.remote, ports: this.#ports.size, software: this.#description.software },
-      'switch connected',
-    );
-    this.#parts.onUp(this, session);
-    this.#guard('up', () => this.#parts.handlers.up(session));
-  }
-
-  /** A switch that does not tell is used all the same. */
-  #undescribed(what: string, error: Error): void {
-    if (this.#phase !== 'describe') return;
-    this.#parts.limitedLog.warn({ dpid: this.dpid, remote: this.remote, reason: error.message }, `no ${what}`);
-    this.#describedOne();
-  }
-
-  #attempt<T>(what: string, read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.#parts.counters.badMessages++;
-      this.#parts.limitedLog.warn(
-        { dpid: this.dpid, remote: this.remote, reason: error.message },
-        `unreadable ${what}`,
-      );
-      return undefined;
-    }
-  }
-
-  #applyPort({ reason, port }: messages.PortStatus): void {
-    if (reason === PortReason.delete) this.#ports.delete(port.portNo);
-    else this.#ports.set(port.portNo, port);
   }
 
   #echoReply(bytes: Buffer, at: number, end: number): void {
@@ -424,14 +294,14 @@ export class Connection implements TransportOwner, Claimant {
     this.#requests.reply(bytes, at, end);
   }
 
-  #error(bytes: Buffer, at: number, end: number): void {
+  error(bytes: Buffer, at: number, end: number): void {
     if (end - at < 12) throw new WireError('ofp_error_msg', 'length', at + 2, `${end - at} bytes, 12 needed`);
     const xid = get32(bytes, at + 4);
     const type = get16(bytes, at + 8);
     const code = get16(bytes, at + 10);
     const data = copyOf(bytes, at + 12, end);
     const { counters, limitedLog, handlers } = this.#parts;
-    if (type === HELLO_FAILED && this.#phase !== 'up') {
+    if (type === messages.refusals.helloFailed.type && this.#phase !== 'up') {
       const text = data
         .toString('latin1')
         .replace(/[^\x20-\x7e]/g, '')
@@ -466,7 +336,7 @@ export class Connection implements TransportOwner, Claimant {
     if (bytes[at + 1] === MessageType.hello) return;
     throw new WireError('ofp_header', 'version', at, `${bytes[at]}, ${version13} was agreed`, {
       code: 'NL_WIRE_VERSION',
-      reply: { type: BAD_REQUEST, code: BAD_VERSION },
+      reply: messages.refusals.badVersion,
     });
   }
 
@@ -479,17 +349,12 @@ export class Connection implements TransportOwner, Claimant {
       { dpid: this.dpid, remote: this.remote, type, ...error.details, reason: error.message },
       'message refused',
     );
-    if (this.#phase === 'hello' || type === MessageType.featuresReply) {
+    if (this.#phase === 'handshake' && (!this.#handshake.greeted || type === MessageType.featuresReply)) {
       this.#end('bad-handshake', error.message);
       return;
     }
     if (error.reply === undefined || type === MessageType.error) return;
-    const data = copyOf(bytes, at, Math.min(end, at + ERROR_DATA));
-    this.#reply(error.reply.type, error.reply.code, get32(bytes, at + 4), data);
-  }
-
-  #reply(type: number, code: number, xid: number, data: Uint8Array): void {
-    this.write(messages.errorMessage(xid, type, code, data));
+    this.write(messages.refusal(error.reply, bytes, at, end));
   }
 
   #handlerFailed(error: unknown, type: number): void {

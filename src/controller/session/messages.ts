@@ -3,6 +3,7 @@ import {
   type Body,
   copyOf,
   decodeMessage,
+  type ErrorReply,
   encodeMessage,
   FlowRemovedBody,
   get32,
@@ -22,6 +23,14 @@ export type PortDescription = ReplyBodies['portDesc']['ports'][number];
 /** A message of ours as bytes. Requests get their xid when they are sent. */
 export const encode = (body: Body, xid = 0): Buffer => encodeMessage({ ...body, version: version13, xid } as Message);
 
+/** OpenFlow 1.3.5 §7.4.4: what we refuse messages with on our own account. */
+export const refusals = {
+  helloFailed: { type: 0, code: 0 },
+  badVersion: { type: 1, code: 0 },
+  badType: { type: 1, code: 1 },
+  badLength: { type: 1, code: 6 },
+} as const satisfies Readonly<Record<string, ErrorReply>>;
+
 /** Hello with a version bitmap that holds 1.3 only. */
 export const hello = (xid: number): Buffer =>
   encode({ type: 'hello', elements: [{ type: 'versionBitmap', bitmaps: [1 << version13] }] }, xid);
@@ -35,8 +44,14 @@ export const descRequest = (): Buffer => encode({ type: 'multipartRequest', mp: 
 export const roleRequest = (role: number, generationId: bigint): Buffer =>
   encode({ type: 'roleRequest', role, generationId });
 
-export const errorMessage = (xid: number, errorType: number, errorCode: number, data: Uint8Array): Buffer =>
-  encode({ type: 'error', errorType, errorCode, data }, xid);
+export const errorMessage = (xid: number, { type, code }: ErrorReply, data: Uint8Array): Buffer =>
+  encode({ type: 'error', errorType: type, errorCode: code, data }, xid);
+
+/** The error that answers a message: with its xid and its first bytes. */
+export const refusal = (reply: ErrorReply, bytes: Buffer, at: number, end: number): Buffer =>
+  errorMessage(get32(bytes, at + 4), reply, bytes.subarray(at, Math.min(end, at + ERROR_DATA)));
+/** OpenFlow 1.3.5 §7.4.4: at least this much of the message at fault. */
+const ERROR_DATA = 64;
 
 /** Decodes a message that has to be of a type; throws WireError. */
 function read<T extends MessageName>(type: T, bytes: Buffer, at = 0, end = bytes.length): MessageOf<T> {

@@ -43,7 +43,7 @@ export class OpenFlowServer {
   readonly #connections = new Set<Connection>();
   readonly #pins = new Map<Dpid, string>();
   readonly #time: ServiceTime;
-  readonly #claims: DpidClaims;
+  readonly #claims: DpidClaims<Connection>;
   readonly #parts: ConnectionParts;
   readonly #limitedLog: LogLimit;
   readonly #door: Door;
@@ -84,7 +84,6 @@ export class OpenFlowServer {
       log,
       limitedLog: this.#limitedLog,
       refusal: (dpid, socket) => this.#refusal(dpid, socket),
-      session: (dpid) => this.#sessions.get(dpid),
       onUp: (_connection, session) => this.#sessions.set(session.dpid, session),
       onDown: (_connection, session) => {
         if (this.#sessions.get(session.dpid) === session) this.#sessions.delete(session.dpid);

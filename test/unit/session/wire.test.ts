@@ -256,6 +256,34 @@ describe('hello (FC-10)', () => {
     await peer.closed;
     expect(at.closed).toEqual({ 'hello-expected': 1 });
   });
+
+  it('a switch may refuse ours in a version of its own; half an error ends the connection too', async () => {
+    const refusing = await connect();
+    refusing.send(`010100100000000100000000${Buffer.from('no13').toString('hex')}`);
+    await refusing.closed;
+    expect(at.closed).toEqual({ 'refused-by-switch': 1 });
+    expect(at.logged.find(({ level }) => level === 'warn')!.fields).toMatchObject({
+      detail: 'the switch refused our hello: no13',
+    });
+    const half = await connect();
+    half.send('0101000800000001');
+    await half.closed;
+    expect(at.closed).toEqual({ 'refused-by-switch': 1, 'bad-handshake': 1 });
+  });
+
+  it('half a features reply ends a handshake, and costs a switch that is up nothing', async () => {
+    const peer = await connect();
+    peer.send('0400000800000001');
+    await peer.next(({ type }) => type === 'featuresRequest');
+    peer.send('0406000800000077');
+    await peer.closed;
+    expect(at.closed).toEqual({ 'bad-handshake': 1 });
+    const healthy = await up(1n);
+    healthy.send('0406000800000077');
+    await at.counted('badMessages', 2);
+    expect(await healthy.echo()).toBe('are you there');
+    expect(at.closed).toEqual({ 'bad-handshake': 1 });
+  });
 });
 
 describe('messages that cannot be', () => {
