@@ -229,8 +229,7 @@ export class Connection implements TransportOwner, Claimant, HandshakeHost {
     const { handlers, counters, claims } = this.#parts;
     if (session === undefined) {
       // Before the main connection is up nobody could make use of it.
-      if (this.#phase === 'auxiliary' && type === MessageType.packetIn)
-        claims.holder(this.dpid)?.unasked(type, bytes, at, end);
+      if (this.#phase === 'auxiliary') claims.holder(this.dpid)?.unasked(type, bytes, at, end);
     } else if (type === MessageType.packetIn) {
       const view = packetInView.on(bytes, at, end);
       if (view.dataEnd - view.dataAt < view.totalLen) counters.shortPacketIns++;

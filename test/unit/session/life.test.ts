@@ -38,6 +38,14 @@ async function claim(port: number, dpid: bigint): Promise<RawPeer> {
   await peer.answer('featuresRequest', dpid);
   return peer;
 }
+/** An auxiliary connection of datapath 1, as far as it gets. */
+async function auxiliaryOf1(port: number): Promise<RawPeer> {
+  const peer = await connect(port);
+  peer.send('0400000800000001');
+  const { xid } = await peer.next(({ type }) => type === 'featuresRequest');
+  peer.send(`04060020${xid.toString(16).padStart(8, '0')}000000000000000100000000fe0100000000004f00000000`);
+  return peer;
+}
 const isEcho = ({ type }: Message): boolean => type === 'echoRequest';
 async function answerEcho(peer: RawPeer): Promise<void> {
   const { xid } = await peer.next(isEcho);
@@ -105,21 +113,28 @@ describe('one datapath id, two connections (FC-11)', () => {
   it('an auxiliary connection is no duplicate, ends with its main one, and needs one', async () => {
     const port = await serve({ echoIntervalMs: 50, echoTimeoutMs: 5_000 });
     const main = await up(port, 1n);
-    const open = async (): Promise<RawPeer> => {
-      const peer = await connect(port);
-      peer.send('0400000800000001');
-      const { xid } = await peer.next(({ type }) => type === 'featuresRequest');
-      peer.send(`04060020${xid.toString(16).padStart(8, '0')}000000000000000100000000fe0100000000004f00000000`);
-      return peer;
-    };
-    const auxiliary = await open();
+    const auxiliary = await auxiliaryOf1(port);
     expect(await auxiliary.echo()).toBe('are you there');
     expect(at.events).toEqual([`up ${id(1n)}`]);
     main.end();
     await auxiliary.closed;
-    const orphan = await open();
+    const orphan = await auxiliaryOf1(port);
     await orphan.closed;
     expect(at.closed).toMatchObject({ 'main-closed': 1, 'auxiliary-without-main': 1 });
+  });
+
+  it('what a switch reports over an auxiliary connection counts as from its main one', async () => {
+    const port = await serve();
+    await up(port, 1n);
+    const auxiliary = await auxiliaryOf1(port);
+    const described = `00000007${'00'.repeat(60)}`;
+    auxiliary.send(`040c0050000000000000000000000000${described}`);
+    auxiliary.send('040a002a00000000ffffffff0000000000000000000000000001000c8000000400000001000000000000');
+    auxiliary.send(`040b003800000000${'00'.repeat(40)}0001000400000000`);
+    await at.until(`flow-removed ${id(1n)}`);
+    expect(at.events).toEqual([`up ${id(1n)}`, `port ${id(1n)} 7`, 'packet-in', `flow-removed ${id(1n)}`]);
+    expect(at.packetIns[0]!.dpid).toBe(id(1n));
+    expect([...at.session(1n).ports.keys()]).toEqual([7]);
   });
 });
 
