@@ -15,6 +15,9 @@ const TlsSchema = Type.Object(
         description: 'datapath id → SHA-256 fingerprint of the only certificate that may claim it',
       }),
     ),
+    pinnedOnly: Type.Optional(
+      Type.Boolean({ description: 'refuses datapath ids here that no listener pins (false when not given)' }),
+    ),
   },
   strict,
 );
@@ -36,7 +39,8 @@ export const ConfigSchema = Type.Object(
         listen: Type.Array(ListenerSchema, {
           default: ['127.0.0.1:6653'],
           minItems: 1,
-          description: 'where switches connect; entries are HOST:PORT or {address, tls: {key, cert, ca, pins}}',
+          description:
+            'where switches connect; entries are HOST:PORT or {address, tls: {key, cert, ca, pins, pinnedOnly}}',
         }),
         handshakeMs: ms('time a switch has to complete its handshake', 10_000),
         echoIntervalMs: ms('silence after which we ask whether the switch lives', 5_000),

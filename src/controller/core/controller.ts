@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
-import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
+import { type Clock, ConfigError, type Logger, systemClock } from '../kernel/index.ts';
 import { type DesiredChange, type ObjectService, openObjectService, type Port, restPath } from '../model/index.ts';
 import {
   createHttpServer,
@@ -408,9 +408,5 @@ function listenerSpec(listener: ListenerConfig): ListenerSpec {
     cert: pem('openflow.listen[].tls.cert', tls.cert),
     ca: pem('openflow.listen[].tls.ca', tls.ca),
   };
-  return {
-    host,
-    port,
-    tls: tls.pins === undefined ? files : { ...files, pins: tls.pins as Readonly<Record<Dpid, string>> },
-  };
+  return { host, port, tls: { ...tls, ...files } };
 }

@@ -10,7 +10,7 @@ import { RequestTable, switchError } from './requests.ts';
 import type { ServiceTime } from './service-time.ts';
 import { PACKET_OUT_XID, Session } from './session.ts';
 import { Transport, type TransportOwner, type TransportParts } from './transport.ts';
-import type { CloseReason } from './types.ts';
+import type { CloseReason, ListenerSpec } from './types.ts';
 
 /** What happens on switches. Called synchronously; one that throws is counted and logged. */
 export interface SessionHandlers {
@@ -36,7 +36,7 @@ export interface ConnectionParts extends TransportParts {
   /** For what peers can cause as often as they like. */
   readonly limitedLog: LogLimit;
   /** Why what came over this socket may not be that switch, or undefined. */
-  refusal(dpid: Dpid, socket: Socket): string | undefined;
+  refusal(dpid: Dpid, socket: Socket, listener: ListenerSpec): string | undefined;
   onUp(connection: Connection, session: Session): void;
   onDown(connection: Connection, session: Session): void;
   onGone(connection: Connection): void;
@@ -55,6 +55,7 @@ export class Connection implements TransportOwner, Claimant, HandshakeHost {
   readonly transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #socket: Socket;
+  readonly #listener: ListenerSpec;
   readonly #handshake: Handshake;
   #phase: Phase = 'handshake';
   #dpid: Dpid | undefined;
@@ -68,8 +69,9 @@ export class Connection implements TransportOwner, Claimant, HandshakeHost {
   #lingerUntil = -1;
   #closedAs: ClosedError | undefined;
 
-  constructor(socket: Socket, parts: ConnectionParts) {
+  constructor(socket: Socket, listener: ListenerSpec, parts: ConnectionParts) {
     this.#socket = socket;
+    this.#listener = listener;
     this.#parts = parts;
     this.#activeAt = parts.time.now;
     this.#deadline = parts.time.now + parts.limits.handshakeMs;
@@ -141,7 +143,7 @@ export class Connection implements TransportOwner, Claimant, HandshakeHost {
 
   identified(dpid: Dpid, auxiliaryId: number): void {
     const { claims, log, refusal, time } = this.#parts;
-    const refused = refusal(dpid, this.#socket);
+    const refused = refusal(dpid, this.#socket, this.#listener);
     if (refused !== undefined) {
       this.#end('pin', refused);
       return;

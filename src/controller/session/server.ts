@@ -83,7 +83,7 @@ export class OpenFlowServer {
       time: this.#time,
       log,
       limitedLog: this.#limitedLog,
-      refusal: (dpid, socket) => this.#refusal(dpid, socket),
+      refusal: (dpid, socket, listener) => this.#refusal(dpid, socket, listener),
       onUp: (_connection, session) => this.#sessions.set(session.dpid, session),
       onDown: (_connection, session) => {
         if (this.#sessions.get(session.dpid) === session) this.#sessions.delete(session.dpid);
@@ -113,7 +113,7 @@ export class OpenFlowServer {
     try {
       for (const spec of this.#options.listeners) {
         const listener = await openListener(spec, this.#limits.handshakeMs, {
-          accept: (socket) => this.#accept(socket),
+          accept: (socket) => this.#accept(socket, spec),
           tlsFailed: (remote, error) => this.#tlsFailed(remote, error),
         });
         this.#listeners.push(listener);
@@ -147,7 +147,7 @@ export class OpenFlowServer {
     this.#listeners = [];
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, listener: ListenerSpec): void {
     if (this.#closing) {
       socket.destroy();
       return;
@@ -161,7 +161,7 @@ export class OpenFlowServer {
     this.counters.opened++;
     this.#parts.flusher.arm();
     this.#door.accepted(this.#parts.flusher.turn);
-    this.#connections.add(new Connection(socket, this.#parts));
+    this.#connections.add(new Connection(socket, listener, this.#parts));
   }
 
   #tlsFailed(remote: string, error: Error): void {
@@ -174,9 +174,11 @@ export class OpenFlowServer {
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 
-  #refusal(dpid: Dpid, socket: Socket): string | undefined {
+  #refusal(dpid: Dpid, socket: Socket, listener: ListenerSpec): string | undefined {
     const pin = this.#pins.get(dpid);
-    if (pin === undefined) return undefined;
+    if (pin === undefined) {
+      return listener.tls?.pinnedOnly ? `datapath id ${dpid} is not pinned, and only such may connect here` : undefined;
+    }
     if (!('getPeerCertificate' in socket)) return `datapath id ${dpid} is pinned to a certificate; this is plain TCP`;
     const { fingerprint256 } = (socket as TLSSocket).getPeerCertificate();
     if (fingerprint256 !== undefined && pinOf(fingerprint256) === pin) return undefined;

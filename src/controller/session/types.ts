@@ -13,6 +13,8 @@ export interface TlsOptions {
    * listener: a pinned switch is refused over plain TCP too.
    */
   readonly pins?: Readonly<Record<string, string>>;
+  /** Refuses on this listener every datapath id that no listener pins. False when not given. */
+  readonly pinnedOnly?: boolean;
 }
 
 /** Where switches may connect. */

@@ -68,8 +68,12 @@ describe('configuration', () => {
   });
 
   it('takes TLS listeners with pins from the file and plain ones from the environment', () => {
-    const tls = 'openflow: {listen: ["127.0.0.1:6653", {address: "0.0.0.0:6654", tls: {key: k, cert: c, ca: a}}]}';
-    expect(load(tls).config.openflow.listen).toHaveLength(2);
+    const tls =
+      'openflow: {listen: ["127.0.0.1:6653", {address: "0.0.0.0:6654", tls: {key: k, cert: c, ca: a, pinnedOnly: true}}]}';
+    expect(load(tls).config.openflow.listen).toEqual([
+      '127.0.0.1:6653',
+      { address: '0.0.0.0:6654', tls: { key: 'k', cert: 'c', ca: 'a', pinnedOnly: true } },
+    ]);
     expect(load(undefined, { NETLOOM_OPENFLOW_LISTEN: '127.0.0.1:1, 127.0.0.1:2' }).config.openflow.listen).toEqual([
       '127.0.0.1:1',
       '127.0.0.1:2',

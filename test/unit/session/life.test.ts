@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsOptions } from '../../../src/controller/session/index.ts';
 import type { Message } from '../../../src/ofproto/index.ts';
 import { RawPeer } from '../../kit/raw-peer.ts';
 import { Harness } from './kit.ts';
@@ -414,10 +415,10 @@ describe('TLS', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  const listener = (pins?: Record<string, string>) => ({
+  const listener = (pinning: Pick<TlsOptions, 'pins' | 'pinnedOnly'> = {}) => ({
     host: '127.0.0.1',
     port: 0,
-    tls: { key: pem('controller.key'), cert: pem('controller.pem'), ca: pem('ca.pem'), ...(pins ? { pins } : {}) },
+    tls: { key: pem('controller.key'), cert: pem('controller.pem'), ca: pem('ca.pem'), ...pinning },
   });
   const as = (name: string) => ({
     key: pem(`${name}.key`),
@@ -447,7 +448,7 @@ describe('TLS', () => {
 
   it('a pinned datapath id belongs to one certificate, on every listener', async () => {
     const plain = { host: '127.0.0.1', port: 0 };
-    await serve({}, [listener({ [id(1n)]: fingerprint('switch1') }), plain]);
+    await serve({}, [listener({ pins: { [id(1n)]: fingerprint('switch1') } }), plain]);
     const [secure, open] = at.addresses.map(({ port }) => port) as [number, number];
     for (const imposter of [await RawPeer.connect(secure, as('switch2')), await RawPeer.connect(open)]) {
       keep(imposter).send('0400000800000001');
@@ -459,6 +460,30 @@ describe('TLS', () => {
     await at.until(`up ${id(1n)}`);
     // Who is not pinned is free to be anybody else.
     await up(open, 2n);
+  });
+
+  it('a listener for pinned ones only takes nobody else; who is not pinned may use the others', async () => {
+    const elsewhere = listener({ pins: { [id(3n)]: fingerprint('switch2') } });
+    await serve({}, [listener({ pins: { [id(1n)]: fingerprint('switch1') }, pinnedOnly: true }), elsewhere]);
+    const [strict, lax] = at.addresses.map(({ port }) => port) as [number, number];
+    const refused = keep(await RawPeer.connect(strict, as('switch2')));
+    refused.send('0400000800000001');
+    await refused.answer('featuresRequest', 2n);
+    await refused.closed;
+    expect(at.closed).toEqual({ pin: 1 });
+    expect(at.events).toEqual([]);
+    const { fields } = at.logged.find(({ level }) => level === 'warn')!;
+    expect(fields).toMatchObject({ reason: 'pin', detail: expect.stringContaining(`${id(2n)} is not pinned`) });
+    // A pin is a pin, on whatever listener it is written.
+    for (const [port, dpid, name] of [
+      [strict, 1n, 'switch1'],
+      [strict, 3n, 'switch2'],
+      [lax, 2n, 'switch2'],
+    ] as const) {
+      keep(await RawPeer.up(port, dpid, as(name)));
+      await at.until(`up ${id(dpid)}`);
+    }
+    expect(at.closed).toEqual({ pin: 1 });
   });
 
   it('a listener whose port is taken opens none of them', async () => {
