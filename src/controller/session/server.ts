@@ -11,6 +11,7 @@ import { LogLimit } from './log-limit.ts';
 import { BufferPool } from './output.ts';
 import { ServiceTime } from './service-time.ts';
 import type { Session } from './session.ts';
+import { remoteOf } from './transport.ts';
 import {
   defaultLimits,
   type ListenerSpec,
@@ -112,9 +113,11 @@ export class OpenFlowServer {
     const addresses: ListeningAddress[] = [];
     try {
       for (const spec of this.#options.listeners) {
-        const listener = await openListener(spec, this.#limits.handshakeMs, {
+        const listener = await openListener(spec, this.#limits, {
           accept: (socket) => this.#accept(socket, spec),
           tlsFailed: (remote, error) => this.#tlsFailed(remote, error),
+          tooMany: (remote) => this.#tooMany(remote),
+          failed: (address, error) => this.#acceptFailed(address, error),
         });
         this.#listeners.push(listener);
         addresses.push(listener.address);
@@ -153,8 +156,7 @@ export class OpenFlowServer {
       return;
     }
     if (this.#connections.size >= this.#limits.connections) {
-      this.counters.close('too-many-connections');
-      this.#limitedLog.warn({ remote: socket.remoteAddress }, `more than ${this.#limits.connections} connections`);
+      this.#tooMany(remoteOf(socket));
       socket.destroy();
       return;
     }
@@ -162,6 +164,16 @@ export class OpenFlowServer {
     this.#parts.flusher.arm();
     this.#door.accepted(this.#parts.flusher.turn);
     this.#connections.add(new Connection(socket, listener, this.#parts));
+  }
+
+  #tooMany(remote: string): void {
+    this.counters.close('too-many-connections');
+    this.#limitedLog.warn({ remote }, `more than ${this.#limits.connections} connections`);
+  }
+
+  #acceptFailed(address: ListeningAddress, error: Error): void {
+    // Each attempt to connect may cause one.
+    this.#limitedLog.warn({ ...address, reason: error.message }, 'cannot accept a switch');
   }
 
   #tlsFailed(remote: string, error: Error): void {

@@ -5,6 +5,10 @@ import type { Flusher } from './flusher.ts';
 import { type BufferPool, Output } from './output.ts';
 import type { CloseReason, SessionLimits } from './types.ts';
 
+/** A peer as logs and alarms name it. */
+export const remoteOf = (peer: Partial<Pick<Socket, 'remoteAddress' | 'remotePort'>> = {}): string =>
+  `${peer.remoteAddress ?? 'unknown'}:${peer.remotePort ?? 0}`;
+
 /** Who gets what a transport receives. */
 export interface TransportOwner {
   /** One whole message, `bytes[at…end)`, valid during the call only. */
@@ -53,7 +57,7 @@ export class Transport {
     this.#socket = socket;
     this.#parts = parts;
     this.#owner = owner;
-    this.remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.remote = remoteOf(socket);
     this.output = new Output(socket, parts.pool, () => this.#drained());
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#received(chunk));

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TlsOptions } from '../../../src/controller/session/index.ts';
 import type { Message } from '../../../src/ofproto/index.ts';
 import { RawPeer } from '../../kit/raw-peer.ts';
@@ -212,6 +213,33 @@ describe('storms (FC-12)', () => {
     await third.closed;
     expect(at.closed).toEqual({ 'too-many-connections': 1 });
     expect(await one.echo()).toBe('are you there');
+  });
+
+  it('the limit is one for all listeners', async () => {
+    const listener = { host: '127.0.0.1', port: 0 };
+    const port = await serve({ connections: 2 }, [listener, listener]);
+    const one = await up(port, 1n);
+    await up(at.addresses[1]!.port, 2n);
+    const third = await connect(port);
+    await third.closed;
+    expect(at.closed).toEqual({ 'too-many-connections': 1 });
+    expect(at.logged.find(({ message }) => message.includes('connections'))!.fields).toEqual({ remote: third.remote });
+    expect(await one.echo()).toBe('are you there');
+  });
+
+  it('an error while accepting is told, and nothing ends: those that are there stay, others may come', async () => {
+    const listen = vi.spyOn(Server.prototype, 'listen');
+    const port = await serve();
+    const [listening] = listen.mock.contexts as Server[];
+    listen.mockRestore();
+    const one = await up(port, 1n);
+    // What Node does when accept(2) fails; an `error` that nobody listens to is thrown.
+    listening!.emit('error', new Error('accept ENOBUFS'));
+    const { fields } = at.logged.find(({ message }) => message === 'cannot accept a switch')!;
+    expect(fields).toEqual({ host: '127.0.0.1', port, tls: false, reason: 'accept ENOBUFS' });
+    expect(await one.echo()).toBe('are you there');
+    await up(port, 2n);
+    expect(at.closed).toEqual({});
   });
 });
 
@@ -484,6 +512,25 @@ describe('TLS', () => {
       await at.until(`up ${id(dpid)}`);
     }
     expect(at.closed).toEqual({ pin: 1 });
+  });
+
+  it('peers that stay in their TLS handshake count against the limit of connections', async () => {
+    const port = await serve({ connections: 2 }, [listener()]);
+    const peer = keep(await RawPeer.up(port, 1n, as('switch1')));
+    await at.until(`up ${id(1n)}`);
+    const silent = await connect(port);
+    const third = await connect(port);
+    await third.closed;
+    expect(at.closed).toEqual({ 'too-many-connections': 1 });
+    expect(at.server.connections).toBe(1);
+    expect(at.logged.find(({ message }) => message.includes('connections'))!.fields).toEqual({ remote: third.remote });
+    expect(await peer.echo()).toBe('are you there');
+    // When one of them leaves, the next may come.
+    silent.destroy();
+    while (at.closed['tls'] !== 1) await peer.echo();
+    await peer.echo();
+    keep(await RawPeer.up(port, 2n, as('switch2')));
+    await at.until(`up ${id(2n)}`);
   });
 
   it('a listener whose port is taken opens none of them', async () => {
