@@ -33,7 +33,12 @@ const SIZES = [
   [1_000, 100_000],
 ] as const;
 
-const meta = (id: string) => ({ id, revision: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z' });
+const meta = (id: string) => ({
+  id,
+  revision: 1,
+  createdAt: '2026-01-01T00:00:00Z',
+  updatedAt: '2026-01-01T00:00:00Z',
+});
 const dpid = (n: number): Dpid => dpidOf(BigInt(n));
 
 /** All state of so many hypervisors and ports, but for rules. */
@@ -48,13 +53,20 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
   const perSwitch = Math.ceil(ports / hypervisors) + 3;
   for (let n = 1; n <= hypervisors; n++) {
     const address = parseIp(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`)!;
-    const hypervisor = { ...meta(`hv${n}`), datapathId: dpid(n), tunnelAddresses: [address], ovsdb: undefined, site: undefined };
+    const hypervisor = {
+      ...meta(`hv${n}`),
+      datapathId: dpid(n),
+      tunnelAddresses: [address],
+      ovsdb: undefined,
+      site: undefined,
+    };
     desired.apply([{ kind: 'hypervisor', before: undefined, after: hypervisor }]);
     const names = new Map<string, { interfaceId?: string; tunnel?: 'vxlan' | 'nvgre' }>([
       ['p1', { tunnel: 'vxlan' }],
       ['p2', { tunnel: 'nvgre' }],
     ]);
-    for (let k = 0; k * hypervisors + n - 1 < ports; k++) names.set(`p${k + 3}`, { interfaceId: `nic${k * hypervisors + n - 1}` });
+    for (let k = 0; k * hypervisors + n - 1 < ports; k++)
+      names.set(`p${k + 3}`, { interfaceId: `nic${k * hypervisors + n - 1}` });
     observed.switchUp({
       dpid: dpid(n),
       index: n,
@@ -77,7 +89,13 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
   for (let p = 0; p < ports; p++) {
     const index = Math.floor(p / PORTS_OF_NETWORK) + 1;
     if (p % PORTS_OF_NETWORK === 0) {
-      const network = { ...meta(`n${index}`), tenant: 't', index, transport: 'vxlan' as const, segmentId: index as SegmentId };
+      const network = {
+        ...meta(`n${index}`),
+        tenant: 't',
+        index,
+        transport: 'vxlan' as const,
+        segmentId: index as SegmentId,
+      };
       const rest = { subnets: [], mtu: 1450, unknownUnicast: 'drop' as const };
       desired.apply([{ kind: 'network', before: undefined, after: { ...network, ...rest } }]);
     }
@@ -111,7 +129,8 @@ async function measure(hypervisors: number, ports: number) {
     log: silentLogger,
     metrics: sink,
   });
-  for (const compiler of [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler]) engine.register(compiler);
+  for (const compiler of [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler])
+    engine.register(compiler);
   const started = performance.now();
   engine.compileAll(1);
   await engine.settled();
@@ -145,7 +164,9 @@ if (only !== undefined) {
   // Each size in a process of its own, so that memory is its own.
   const results = SIZES.map((_, at) => {
     const args = ['--import', 'tsx', '--max-old-space-size=12000', import.meta.filename, 'size', String(at)];
-    const result = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Awaited<ReturnType<typeof measure>>;
+    const result = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Awaited<
+      ReturnType<typeof measure>
+    >;
     const { hypervisors, ports, rules, seconds, rssMib, changeMs } = result;
     console.log(
       `${hypervisors} hypervisors, ${ports} ports: ${rules} rules, compiled in ${seconds.toFixed(2)} s, ${rssMib.toFixed(0)} MiB, one port changed in ${changeMs.toFixed(2)} ms`,

@@ -256,6 +256,9 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const { overlayBench } = await import('./overlay.ts');
     await overlayBench();
   },
+  growth: async () => {
+    await import('./growth.ts');
+  },
   lisp: async () => {
     await import('./lisp.ts');
   },

@@ -18,6 +18,7 @@ mnexec -a PID COMMAND.
 """
 
 import argparse
+import glob
 import json
 import os
 import shutil
@@ -330,6 +331,8 @@ def clear(prefix):
         ours = name in (f"{prefix}u", f"{prefix}m")
         if ours or (name.startswith(tuple(prefix + kind for kind in "hvpum")) and "-eth" in name):
             run("ip", "link", "del", "dev", name)
+    for folder in glob.glob(os.path.join(tempfile.gettempdir(), f"netloom-{prefix}-*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
