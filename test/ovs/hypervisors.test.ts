@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Lab } from '../kit/controller.ts';
+import { freePort } from '../kit/netloom.ts';
+import { PrivateOvs, whyNoPrivateOvs } from '../kit/private-ovs.ts';
+
+const reason = whyNoPrivateOvs();
+if (reason !== undefined) console.log(`hypervisors that register themselves: skipped, ${reason}`);
+
+describe.skipIf(reason !== undefined)('a hypervisor that dials in while approval is automatic', () => {
+  let lab: Lab;
+  let ovs: PrivateOvs;
+  const path = '/v1/hypervisors/node-7';
+
+  beforeAll(async () => {
+    const port = await freePort();
+    lab = await Lab.start({ 'ovsdb.listen': `127.0.0.1:${port}`, 'ovsdb.approval': 'auto' });
+    ovs = await PrivateOvs.start();
+    ovs.vsctl('add-br', 'br-int', '--', 'set', 'Bridge', 'br-int', 'other-config:datapath-id=0000000000007007');
+    const ids = ['external_ids:system-id=node-7', 'external_ids:netloom-tunnel-ip=192.0.2.7'];
+    ovs.vsctl('set', 'Open_vSwitch', '.', ...ids);
+    ovs.dbctl('ovsdb-server/add-remote', `tcp:127.0.0.1:${port}`);
+  });
+
+  afterAll(async () => {
+    await ovs?.stop();
+    await lab?.stop();
+  });
+
+  it('becomes an object named by its system id, with the bridge and the addresses that its database says', async () => {
+    const made = await lab.until(path, (body) => body.datapathId !== undefined);
+    expect(made).toMatchObject({ datapathId: '0000000000007007', tunnelAddresses: ['192.0.2.7'] });
+    const ports = await lab.poll(
+      async () => ovs.vsctl('list-ports', 'br-int').trim().split('\n').sort(),
+      (names) => names.length === 2,
+      'ports of br-int',
+    );
+    expect(ports).toEqual(['netloom-nvgre', 'netloom-vxlan']);
+  });
+
+  it('is followed when its addresses change, and keeps the site that an operator gave it', async () => {
+    await lab.ok('PATCH', path, { site: 'north' });
+    ovs.vsctl('set', 'Open_vSwitch', '.', 'external_ids:netloom-tunnel-ip=192.0.2.8,2001:db8::8');
+    const moved = await lab.until(path, (body) => body.tunnelAddresses.length === 2);
+    expect(moved).toMatchObject({ tunnelAddresses: ['192.0.2.8', '2001:db8::8'], site: 'north' });
+  });
+
+  it('is refused, and told about, when its address is another one’s', async () => {
+    await lab.ok('PUT', '/v1/hypervisors/other', { tunnelAddresses: ['192.0.2.9'] });
+    ovs.vsctl('set', 'Open_vSwitch', '.', 'external_ids:netloom-tunnel-ip=192.0.2.9');
+    const body = await lab.until(path, ({ status }) => status.conditions[0].reason === 'AddressDiffers');
+    expect(body.status.conditions[0].message).toContain('192.0.2.9');
+    await lab.ok('DELETE', '/v1/hypervisors/other');
+    ovs.vsctl('set', 'Open_vSwitch', '.', 'external_ids:netloom-tunnel-ip=192.0.2.10');
+    await lab.until(path, (seen) => seen.tunnelAddresses[0] === '192.0.2.10');
+  });
+});
