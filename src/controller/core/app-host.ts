@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Clock, ConfigError, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
+import { type Clock, ConfigError, type Dpid, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
 import type { Hypervisor } from '../model/index.ts';
 import type { RouteSpec } from '../northbound/index.ts';
 import type { ObservedWriter } from '../observed/index.ts';
@@ -47,6 +47,7 @@ export class AppHost {
   readonly #flowRemoved: FlowRemovedHandler[] = [];
   readonly #onChange: { readonly app: string; readonly fn: (change: StateChange) => void }[] = [];
   readonly #routes: RouteSpec[] = [];
+  readonly #waits: { readonly app: string; readonly wait: (dpid: Dpid) => Promise<void> | undefined }[] = [];
   #hypervisorVerdict: ((object: Hypervisor) => ObjectVerdict) | undefined;
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
@@ -96,6 +97,7 @@ export class AppHost {
     this.#packetIn.length = 0;
     this.#flowRemoved.length = 0;
     this.#onChange.length = 0;
+    this.#waits.length = 0;
   }
 
   /** Hands a packet-in to the app that its cookie names. False when there is none. Hot path. */
@@ -133,6 +135,17 @@ export class AppHost {
     }
   }
 
+  /** Resolves when no app waits for anything about this switch any more. */
+  async beforeCompare(dpid: Dpid): Promise<void> {
+    for (const { app, wait } of this.#waits) {
+      try {
+        await wait(dpid);
+      } catch (error) {
+        this.#failed(app, error);
+      }
+    }
+  }
+
   /** What the app in charge says of a hypervisor; undefined when there is none, or it fails. */
   verdict(object: Hypervisor): ObjectVerdict | undefined {
     try {
@@ -164,6 +177,9 @@ export class AppHost {
         this.#onChange.push({ app: app.name, fn });
       },
       switchPort: parts.switchPort,
+      beforeCompare: (wait) => {
+        this.#waits.push({ app: app.name, wait });
+      },
       onStatus: (_kind, verdict) => {
         this.#hypervisorVerdict = verdict;
       },

@@ -86,6 +86,11 @@ export interface AppContext {
   /** After a state change is in `state` and before compilers see it. */
   onChange(handler: (change: StateChange) => void): void;
   switchPort(dpid: Dpid): SwitchPort | undefined;
+  /**
+   * Asked when a switch has connected, before it is compared with what it should hold: a promise makes the comparison wait (for two
+   * seconds at most) for what the app is about to learn of it.
+   */
+  beforeCompare(wait: (dpid: Dpid) => Promise<void> | undefined): void;
   /** Says what stands in the status of hypervisors. One app does. */
   onStatus(kind: 'hypervisor', verdict: (object: Hypervisor) => ObjectVerdict): void;
   /** What `onStatus` says of this object may be something else now. */

@@ -311,7 +311,7 @@ export class Controller {
       this.#event('switch.connected', { switch: dpid, remote: session.remote, software });
       // What it should hold is compiled before it is compared: else it would lose rules and get them back.
       await Promise.race([
-        this.#engine.settled(),
+        this.#apps.beforeCompare(dpid).then(() => this.#engine.settled()),
         new Promise<void>((resolve) => this.#clock.after(COMPILE_WAIT_MS, resolve)),
       ]);
       if (gone()) return;

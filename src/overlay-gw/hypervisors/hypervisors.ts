@@ -70,6 +70,9 @@ export class Hypervisors {
   readonly #sessions = new Map<string, DatabaseSession>();
   readonly #registering = new Set<string>();
   readonly #said = new Map<string, string>();
+  /** Switches whose database has told of its ports in this run. */
+  readonly #told = new Set<Dpid>();
+  readonly #waiting = new Map<Dpid, (() => void)[]>();
   #listener: OvsdbListener | undefined;
   #refused = 0;
 
@@ -134,6 +137,23 @@ export class Hypervisors {
       const id = this.#context.state.desired.hypervisorByDpid(change.dpid)?.id;
       if (id !== undefined) this.#context.statusChanged('hypervisor', id);
     }
+  }
+
+  /**
+   * Resolves when the database of a hypervisor's switch has told of its ports for the first time in this run: what is remembered of the
+   * last run may be older than what the switch holds.
+   */
+  told(dpid: Dpid): Promise<void> | undefined {
+    if (this.#told.has(dpid) || !this.#context.state.desired.hypervisorByDpid(dpid)) return undefined;
+    return new Promise((resolve) => {
+      this.#waiting.set(dpid, [...(this.#waiting.get(dpid) ?? []), resolve]);
+    });
+  }
+
+  #tell(dpid: Dpid): void {
+    this.#told.add(dpid);
+    for (const resolve of this.#waiting.get(dpid) ?? []) resolve();
+    this.#waiting.delete(dpid);
   }
 
   /** What stands in a hypervisor's status. */
@@ -288,6 +308,7 @@ export class Hypervisors {
     if (bridge === undefined) return;
     session.dpid = hypervisor.datapathId;
     this.#context.observed.labelPorts(session.dpid, labelsOf(keeper.tables, bridge));
+    this.#tell(session.dpid);
     this.#want(session, bridge, hypervisor);
     if (this.#settings.approval === 'auto' && session.identity?.systemId === id) this.#consider(session);
   }

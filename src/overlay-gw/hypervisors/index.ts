@@ -33,6 +33,7 @@ export function hypervisorsApp(): App {
       const all = new Hypervisors(context, settings);
       hypervisors = all;
       context.onChange((change) => all.changed(change));
+      context.beforeCompare((dpid) => all.told(dpid));
       context.onStatus('hypervisor', (object) => all.verdict(object));
       context.metrics.declare({
         name: 'netloom_ovsdb_sessions',

@@ -79,6 +79,7 @@ export class Lab {
       onChange: (handler) => {
         this.#onChange = handler;
       },
+      beforeCompare: () => {},
       onStatus: () => {},
       statusChanged: () => {},
       switchPort: (dpid) => this.#switchPort(dpid),
