@@ -8,11 +8,12 @@ if (reason !== undefined) console.log(`hypervisors that register themselves: ski
 
 describe.skipIf(reason !== undefined)('a hypervisor that dials in while approval is automatic', () => {
   let lab: Lab;
+  let port: number;
   let ovs: PrivateOvs;
   const path = '/v1/hypervisors/node-7';
 
   beforeAll(async () => {
-    const port = await freePort();
+    port = await freePort();
     lab = await Lab.start({ 'ovsdb.listen': `127.0.0.1:${port}`, 'ovsdb.approval': 'auto' });
     ovs = await PrivateOvs.start();
     ovs.vsctl('add-br', 'br-int', '--', 'set', 'Bridge', 'br-int', 'other-config:datapath-id=0000000000007007');
@@ -52,5 +53,44 @@ describe.skipIf(reason !== undefined)('a hypervisor that dials in while approval
     await lab.ok('DELETE', '/v1/hypervisors/other');
     ovs.vsctl('set', 'Open_vSwitch', '.', 'external_ids:netloom-tunnel-ip=192.0.2.10');
     await lab.until(path, (seen) => seen.tunnelAddresses[0] === '192.0.2.10');
+  });
+
+  it('keeps its tunnel ports while its database is only reached another way', async () => {
+    const numbers = () =>
+      ['netloom-vxlan', 'netloom-nvgre'].map((name) => ovs.vsctl('get', 'Interface', name, '_uuid'));
+    const before = numbers();
+    const { revision, status, id, createdAt, updatedAt, ...body } = await lab.ok('GET', path);
+    await lab.ok('PUT', path, { ...body, ovsdb: `unix:${ovs.database}` });
+    await lab.until(
+      path,
+      (seen) => seen.status.database.remote === `unix:${ovs.database}` && seen.status.tunnelPorts.length === 2,
+    );
+    expect(numbers()).toEqual(before);
+  });
+
+  it('is refused with an address that is none', async () => {
+    for (const ovsdb of ['tcp:', 'tcp:host', 'tcp:host:0', 'tcp:::1:6640', 'http://x', 'ssl:[::1]']) {
+      const refused = await lab.call('PUT', '/v1/hypervisors/bad', { datapathId: '0000000000000bad', ovsdb });
+      expect([refused.status, refused.body.errors?.[0]?.pointer], ovsdb).toEqual([400, '/ovsdb']);
+    }
+  });
+
+  it('is a candidate while a stranger is connected, and again when it comes back', async () => {
+    // Without a bridge br-int it registers nothing, and stays a candidate.
+    const stranger = await PrivateOvs.start();
+    const strangers = (count: number) =>
+      lab.until('/v1/apps/hypervisors/candidates', ({ items }) => {
+        return items.filter((item: { systemId: string }) => item.systemId === '').length === count;
+      });
+    try {
+      for (let round = 0; round < 2; round++) {
+        stranger.dbctl('ovsdb-server/add-remote', `tcp:127.0.0.1:${port}`);
+        await strangers(1);
+        stranger.dbctl('ovsdb-server/remove-remote', `tcp:127.0.0.1:${port}`);
+        await strangers(0);
+      }
+    } finally {
+      await stranger.stop();
+    }
   });
 });

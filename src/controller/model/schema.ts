@@ -144,7 +144,7 @@ export const HypervisorSchema = Type.Object(
     ),
     ovsdb: Type.Optional(
       Type.String({
-        pattern: '^(tcp|ssl|unix):.{1,255}$',
+        pattern: '^((tcp|ssl):(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s]{1,253}):[1-9][0-9]{0,4}|unix:.{1,255})$',
         title: 'tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH',
         description: 'Where its database listens. Absent when it dials in.',
       }),

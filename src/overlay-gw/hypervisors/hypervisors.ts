@@ -80,7 +80,13 @@ export class Hypervisors {
     this.#context = context;
     this.#settings = settings;
     const { clock, log } = context;
-    this.#parts = { clock, log, tls: settings.tls, changed: (session) => this.#look(session) };
+    this.#parts = {
+      clock,
+      log,
+      tls: settings.tls,
+      changed: (session) => this.#look(session),
+      ended: (session) => this.#forget(session),
+    };
     for (const hypervisor of context.state.desired.hypervisors.values()) this.#edited(undefined, hypervisor);
   }
 
@@ -232,7 +238,7 @@ export class Hypervisors {
   #edited(before: Hypervisor | undefined, after: Hypervisor | undefined): void {
     const { id } = (after ?? before)!;
     if (before && (!after || after.ovsdb !== before.ovsdb || after.datapathId !== before.datapathId))
-      this.#part(id, after);
+      this.#part(id, before, after);
     if (!after || after.datapathId === undefined) return;
     if (after.ovsdb !== undefined) this.#dial(id, after.ovsdb);
     const own = this.#sessions.get(id);
@@ -241,10 +247,13 @@ export class Hypervisors {
     this.#context.statusChanged('hypervisor', id);
   }
 
-  /** The hypervisor and its session belong together no longer: what was ours in the database goes, unless it moves to another place. */
-  #part(id: string, after: Hypervisor | undefined): void {
+  /**
+   * The hypervisor and its session belong together no longer. What was ours in the database goes, unless the same switch is only
+   * reached another way from now on.
+   */
+  #part(id: string, before: Hypervisor, after: Hypervisor | undefined): void {
     const session = this.#sessions.get(id);
-    if (session) this.#leave(session);
+    if (session) this.#leave(session, after?.datapathId === before.datapathId);
     const dialled = this.#dialled.get(id);
     if (!dialled || after?.ovsdb === dialled.remote) return;
     this.#dialled.delete(id);
@@ -252,13 +261,14 @@ export class Hypervisors {
     void dialled.keeper.settled(DETACH_MS).then(() => dialled.close());
   }
 
-  #leave(session: DatabaseSession): void {
+  /** `keep`: ports and what is known of them stay as they are. */
+  #leave(session: DatabaseSession, keep: boolean): void {
     if (session.hypervisor !== undefined) this.#sessions.delete(session.hypervisor);
-    if (session.dpid !== undefined) this.#context.observed.labelPorts(session.dpid, new Map());
+    if (session.dpid !== undefined && !keep) this.#context.observed.labelPorts(session.dpid, new Map());
     session.hypervisor = undefined;
     session.dpid = undefined;
     session.wants = undefined;
-    session.keeper.want({ owner: OWNER, tunnels: [] });
+    session.keeper.want(keep ? undefined : { owner: OWNER, tunnels: [] });
   }
 
   #dial(id: string, address: string): void {
@@ -286,9 +296,18 @@ export class Hypervisors {
       session.keeper.client.use(socket);
     } catch (error) {
       this.#refused++;
-      if (!(error instanceof OvsdbError)) throw error;
-      this.#context.log.warn({ remote, reason: error.message }, 'a peer that dialled in is no switch database');
+      const known = error instanceof OvsdbError;
+      if (!known) this.#context.log.error({ remote, err: error }, 'taking in a peer that dialled in failed');
+      else this.#context.log.warn({ remote, reason: error.message }, 'a peer that dialled in is no switch database');
     }
+  }
+
+  /** Strangers leave nothing behind when they hang up: as many may come as like. */
+  #forget(session: DatabaseSession): void {
+    const { identity, hypervisor } = session;
+    if (!identity || hypervisor !== undefined || this.#accepted.get(identity.database) !== session) return;
+    this.#accepted.delete(identity.database);
+    this.#said.delete(`candidate/${identity.database}`);
   }
 
   /** Something about a session changed: whose it is, what its ports are, what it should hold. */
@@ -330,7 +349,7 @@ export class Hypervisors {
       }
       other.hypervisor = undefined;
     }
-    if (session.hypervisor !== undefined) this.#leave(session);
+    if (session.hypervisor !== undefined) this.#leave(session, false);
     session.hypervisor = found.id;
     this.#sessions.set(found.id, session);
   }

@@ -15,6 +15,8 @@ export interface SessionParts {
   readonly tls: OvsdbTls | undefined;
   /** Rows, status or connection changed. */
   readonly changed: (session: DatabaseSession) => void;
+  /** The connection ended; told after `changed`. */
+  readonly ended: (session: DatabaseSession) => void;
 }
 
 /** The session with one switch's database, whichever side dialled; lives on while the connection comes and goes. */
@@ -46,7 +48,10 @@ export class DatabaseSession {
       handlers: {
         ready: () => parts.changed(this),
         changed: () => parts.changed(this),
-        down: () => parts.changed(this),
+        down: () => {
+          parts.changed(this);
+          parts.ended(this);
+        },
         status: (status: VswitchStatus) => this.#told(status),
       },
     };
