@@ -27,6 +27,7 @@ const tags = [
   { name: 'tenants', description: 'Owners of networks and ports, with quotas' },
   { name: 'networks', description: 'Logical layer-2 segments' },
   { name: 'ports', description: 'Attachments of hosts and VMs' },
+  { name: 'hypervisors', description: 'Tunnel endpoints: machines with an integration bridge, and foreign ones' },
   { name: 'bulk', description: 'Many writes in one request' },
   { name: 'switches', description: 'What one switch holds, and why' },
   { name: 'observed', description: 'What the network looks like' },
