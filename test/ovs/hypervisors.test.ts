@@ -1,7 +1,11 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JsonStream } from '../../src/overlay-gw/ovsdb/index.ts';
 import { Lab } from '../kit/controller.ts';
 import { freePort } from '../kit/netloom.ts';
-import { PrivateOvs, whyNoPrivateOvs } from '../kit/private-ovs.ts';
+import { PrivateOvs, whyNoPrivateOvs, whyNoRealDevices } from '../kit/private-ovs.ts';
 
 const reason = whyNoPrivateOvs();
 if (reason !== undefined) console.log(`hypervisors that register themselves: skipped, ${reason}`);
@@ -92,5 +96,108 @@ describe.skipIf(reason !== undefined)('a hypervisor that dials in while approval
     } finally {
       await stranger.stop();
     }
+  });
+});
+
+const noDevices = whyNoRealDevices();
+if (noDevices !== undefined) console.log(`interfaces that a switch cannot make: skipped, ${noDevices}`);
+
+describe.skipIf(noDevices !== undefined)('a port whose interface the switch cannot make', () => {
+  let lab: Lab;
+  let ovs: PrivateOvs;
+  const bridge = 'nlfbr';
+  const device = 'nlfnic';
+  const dpid = '0000000000007f01';
+  const path = '/v1/tenants/acme/ports/web';
+  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'ignore' });
+  const says = (reason: string) =>
+    lab.until(path, ({ status }) => status.conditions[0].reason === reason).then(({ status }) => status.conditions[0]);
+
+  beforeAll(async () => {
+    lab = await Lab.start();
+    ovs = await PrivateOvs.start('netdev');
+    ovs.addBridge(bridge, dpid, 0);
+    ovs.setController(bridge, `tcp:${lab.target.host}:${lab.target.port}`);
+    await lab.tenant('acme', { transport: 'vxlan' });
+    await lab.ok('PUT', '/v1/hypervisors/hv', {
+      datapathId: dpid,
+      tunnelAddresses: ['192.0.2.77'],
+      ovsdb: `unix:${ovs.database}`,
+    });
+    await lab.ok('PUT', path, {
+      network: 'lan',
+      mac: '02:00:00:00:00:01',
+      binding: { hypervisor: 'hv', interfaceId: 'web' },
+    });
+    await lab.until('/v1/hypervisors/hv', ({ status }) => status.conditions[0].status === 'True');
+  });
+
+  afterAll(async () => {
+    try {
+      ip('link', 'del', device);
+    } catch {
+      // A test failed before it was made.
+    }
+    await ovs?.stop();
+    await lab?.remove();
+  });
+
+  it('says why in its status, in the words of the switch, and works once the cause is gone', async () => {
+    await says('InterfaceUnknown');
+    ovs.vsctl('--no-wait', 'add-port', bridge, device, '--', 'set', 'Interface', device, 'external_ids:iface-id=web');
+    const failed = await says('InterfaceFailed');
+    expect(failed).toMatchObject({ status: 'False' });
+    expect(failed.message).toContain(`could not open network device ${device} (No such device)`);
+    expect(ovs.vsctl('get', 'Interface', device, 'ofport').trim()).toBe('-1');
+    ip('link', 'add', device, 'type', 'veth', 'peer', 'name', `${device}p`);
+    for (const end of [device, `${device}p`]) ip('link', 'set', end, 'up');
+    await lab.until(path, ({ status }) => status.conditions[0].status === 'True');
+    expect(await says('Confirmed')).toMatchObject({ status: 'True' });
+  });
+});
+
+describe.skipIf(reason !== undefined)('databases that dial in and belong to no hypervisor', () => {
+  let lab: Lab;
+  let port: number;
+  const sockets = new Set<Socket>();
+  const kept = () => lab.sum('netloom_ovsdb_sessions', 'candidate');
+  const keptAre = (count: number) => lab.poll(kept, (now) => now === count, 'databases that are kept');
+
+  beforeAll(async () => {
+    port = await freePort();
+    lab = await Lab.start({ 'ovsdb.listen': `127.0.0.1:${port}` });
+  });
+
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy();
+    await lab?.remove();
+  });
+
+  /** Dials in as a switch's database that holds nothing but itself. */
+  function stranger(number: number): void {
+    const uuid = `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
+    const answers: Readonly<Record<string, unknown>> = {
+      get_schema: JSON.parse(readFileSync('/usr/share/openvswitch/vswitch.ovsschema', 'utf8')),
+      transact: [{ rows: [{ _uuid: ['uuid', uuid], external_ids: ['map', [['system-id', `s${number}`]]] }] }],
+      monitor_cond_since: [false, uuid, {}],
+    };
+    const socket = connect(port, '127.0.0.1');
+    const json = new JsonStream();
+    socket.on('data', (chunk) =>
+      json.push(chunk, (document) => {
+        const { method, id } = document as { method?: string; id?: unknown };
+        if (method !== undefined) socket.write(JSON.stringify({ result: answers[method], error: null, id }));
+      }),
+    );
+    sockets.add(socket);
+  }
+
+  it('are forgotten when they hang up, however many came', async () => {
+    const many = 200;
+    for (let number = 0; number < many; number++) stranger(number);
+    await keptAre(many);
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+    await keptAre(0);
   });
 });

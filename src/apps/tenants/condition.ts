@@ -5,6 +5,7 @@ import {
   isOverlay,
   membershipOf,
   type NetworkState,
+  type ObservedReader,
   type ObservedSwitch,
   type Port,
   physicalOf,
@@ -19,6 +20,7 @@ export interface PortCondition {
     | 'HypervisorUnknown'
     | 'InterfaceUnknown'
     | 'InterfaceAmbiguous'
+    | 'InterfaceFailed'
     | 'NotInOverlay'
     | 'NotLearned'
     | 'NetworkUnknown'
@@ -53,7 +55,7 @@ export function portCondition(port: Port, state: NetworkState): PortCondition | 
   const sw = state.observed.switches.get(bound.dpid);
   if (!sw) return unplaced('SwitchUnknown', `switch ${bound.dpid} was never seen`);
   const physical = physicalOf(bound, state.observed);
-  if (!physical) return unresolved(bound, sw);
+  if (!physical) return unresolved(bound, sw, state.observed);
   const where = `port ${physical.no} (${physical.name}) of switch ${sw.dpid}`;
   if (physical.role === 'link') return unplaced('PortIsLink', `${where} leads to another switch`);
   if (physical.role === 'tunnel') return unplaced('PortIsTunnel', `${where} is the end of tunnels`);
@@ -67,13 +69,18 @@ export function portCondition(port: Port, state: NetworkState): PortCondition | 
   }
   if (!sw.connected)
     return { placed: true, reason: 'SwitchDisconnected', message: `switch ${sw.dpid} is not connected` };
+  const failed = state.observed.failedPort(sw.dpid, physical);
+  if (failed) return { placed: true, reason: 'InterfaceFailed', message: `${where}: ${failed.error}` };
   if (!physical.up) return { placed: true, reason: 'PortDown', message: `${where} is down` };
   return undefined;
 }
 
 /** Why a binding names no physical port of this switch. */
-function unresolved(bound: BoundTo, sw: ObservedSwitch): PortCondition {
+function unresolved(bound: BoundTo, sw: ObservedSwitch, observed: ObservedReader): PortCondition {
   const unplaced = (reason: PortCondition['reason'], message: string) => ({ placed: false, reason, message });
+  const failed = observed.failedPort(sw.dpid, 'interfaceId' in bound ? bound : { name: String(bound.port) });
+  if (failed)
+    return unplaced('InterfaceFailed', `switch ${sw.dpid} could not make port ${failed.name}: ${failed.error}`);
   const ports = [...sw.ports.values()];
   if ('interfaceId' in bound) {
     const count = ports.filter(({ interfaceId }) => interfaceId === bound.interfaceId).length;

@@ -23,6 +23,7 @@ import {
 import { Topology } from './topology.ts';
 import type {
   Attachment,
+  FailedPort,
   Host,
   Link,
   NextHops,
@@ -79,6 +80,8 @@ export class Observed implements ObservedWriter {
   readonly #badLldp = new Map<Dpid, Map<number, number>>();
   /** What databases told in this run, by port name. */
   readonly #labels = new Map<Dpid, ReadonlyMap<string, PortLabel>>();
+  /** Those among them that have an error. */
+  readonly #failed = new Map<Dpid, readonly (FailedPort & { readonly interfaceId: string | undefined })[]>();
   /** By switch, then `type/hypervisor`. */
   readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
   readonly #holds: Holds;
@@ -254,6 +257,12 @@ export class Observed implements ObservedWriter {
     return this.#switches.ofInterface(dpid, interfaceId);
   }
 
+  failedPort(dpid: Dpid, by: { readonly name: string } | { readonly interfaceId: string }): FailedPort | undefined {
+    const fits = (each: { readonly name: string; readonly interfaceId: string | undefined }): boolean =>
+      'name' in by ? each.name === by.name : each.interfaceId === by.interfaceId;
+    return this.#failed.get(dpid)?.find(fits);
+  }
+
   links(): Iterable<Link> {
     return this.#links.all();
   }
@@ -363,6 +372,11 @@ export class Observed implements ObservedWriter {
 
   labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void {
     this.#labels.set(dpid, labels);
+    const failed = [...labels].flatMap(([name, { error, interfaceId }]) =>
+      error === undefined ? [] : [{ name, error, interfaceId }],
+    );
+    if (failed.length > 0) this.#failed.set(dpid, failed);
+    else this.#failed.delete(dpid);
     for (const before of [...(this.#switches.get(dpid)?.ports.values() ?? [])]) {
       const after = this.#merged(dpid, before, before);
       if (after === before) continue;

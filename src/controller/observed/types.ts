@@ -16,6 +16,14 @@ export interface PortLabel {
   readonly interfaceId?: string;
   /** A tunnel port of ours. */
   readonly tunnel?: TunnelType;
+  /** Why the switch could not make the port, or not as it was asked to, in its own words. */
+  readonly error?: string;
+}
+
+/** A port that a switch's database says is wrong. */
+export interface FailedPort {
+  readonly name: string;
+  readonly error: string;
 }
 
 /** A port as the switch describes it. Key is the number, never the name. */
@@ -144,6 +152,8 @@ export interface ObservedReader {
   resolvePort(dpid: Dpid, ref: string | number): ObservedPort | undefined;
   /** The port whose interface has this id; undefined as well when more than one has. */
   portOfInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined;
+  /** What is wrong with the port of this name, or for this interface, as the switch's database says; undefined: nothing that we know. */
+  failedPort(dpid: Dpid, by: { readonly name: string } | { readonly interfaceId: string }): FailedPort | undefined;
   /** In order of (dpid, port) that they leave from. */
   links(): Iterable<Link>;
   linkFrom(at: Attachment): Link | undefined;

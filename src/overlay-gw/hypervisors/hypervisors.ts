@@ -90,7 +90,7 @@ export class Hypervisors {
     for (const hypervisor of context.state.desired.hypervisors.values()) this.#edited(undefined, hypervisor);
   }
 
-  /** Sessions by whether they are connected. */
+  /** Sessions by whether they are connected; `candidates` are all that are kept of strangers. */
   get counts(): {
     readonly connected: number;
     readonly away: number;
@@ -100,8 +100,7 @@ export class Hypervisors {
     let connected = 0;
     for (const session of this.#sessions.values()) if (session.connected) connected++;
     let candidates = 0;
-    for (const session of this.#accepted.values())
-      if (session.connected && session.hypervisor === undefined) candidates++;
+    for (const session of this.#accepted.values()) if (session.hypervisor === undefined) candidates++;
     return { connected, away: this.#sessions.size - connected, candidates, refused: this.#refused };
   }
 
@@ -239,6 +238,7 @@ export class Hypervisors {
     const { id } = (after ?? before)!;
     if (before && (!after || after.ovsdb !== before.ovsdb || after.datapathId !== before.datapathId))
       this.#part(id, before, after);
+    if (!after) for (const subject of ['session', 'twice']) this.#said.delete(`${subject}/${id}`);
     if (!after || after.datapathId === undefined) return;
     if (after.ovsdb !== undefined) this.#dial(id, after.ovsdb);
     const own = this.#sessions.get(id);
@@ -269,6 +269,8 @@ export class Hypervisors {
     session.dpid = undefined;
     session.wants = undefined;
     session.keeper.want(keep ? undefined : { owner: OWNER, tunnels: [] });
+    // One that is away is kept while something is to be removed from it.
+    if (keep && !session.connected) this.#forget(session);
   }
 
   #dial(id: string, address: string): void {
@@ -348,6 +350,7 @@ export class Hypervisors {
         return;
       }
       other.hypervisor = undefined;
+      this.#forget(other);
     }
     if (session.hypervisor !== undefined) this.#leave(session, false);
     session.hypervisor = found.id;

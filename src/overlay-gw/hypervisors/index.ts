@@ -37,7 +37,7 @@ export function hypervisorsApp(): App {
       context.onStatus('hypervisor', (object) => all.verdict(object));
       context.metrics.declare({
         name: 'netloom_ovsdb_sessions',
-        help: 'Sessions with databases of switches: of hypervisors, and of those that no hypervisor names.',
+        help: 'Databases of switches that are known: of hypervisors, with a session or without, and of those that no hypervisor names.',
         type: 'gauge',
         labels: ['state'],
         collect: () => {

@@ -7,7 +7,7 @@ import {
   parseIp,
   type TunnelType,
 } from '../../controller/index.ts';
-import { flowTunnel, OWNER_KEY, type VswitchTables, type WantedTunnel } from '../ovsdb/index.ts';
+import { flowTunnel, interfaceError, OWNER_KEY, type VswitchTables, type WantedTunnel } from '../ovsdb/index.ts';
 
 /** Mark of our rows in switches' databases. All instances that share a store manage the same rows. */
 export const OWNER = 'netloom';
@@ -51,8 +51,13 @@ export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<str
       if (!nic) continue;
       const interfaceId = nic.external_ids.get('iface-id');
       const tunnel = ours ? tunnelTypes.find((type) => TUNNELS[type].name === nic.name) : undefined;
-      if (tunnel !== undefined) labels.set(nic.name, { tunnel });
-      else if (interfaceId !== undefined && interfaceId !== '') labels.set(nic.name, { interfaceId });
+      const error = interfaceError(nic);
+      const label: PortLabel = {
+        ...(tunnel === undefined ? {} : { tunnel }),
+        ...(tunnel !== undefined || interfaceId === undefined || interfaceId === '' ? {} : { interfaceId }),
+        ...(error === undefined ? {} : { error }),
+      };
+      if (Object.keys(label).length > 0) labels.set(nic.name, label);
     }
   }
   return labels;

@@ -122,6 +122,10 @@ export interface TunnelState {
   readonly bfd: string | undefined;
 }
 
+/** Why the switch could not make an interface, or not as it was asked to; undefined when it could, or has not tried yet. */
+export const interfaceError = ({ error, ofport }: VswitchRow<'Interface'>): string | undefined =>
+  error ?? (ofport === -1 ? 'the switch could not make the port and does not say why' : undefined);
+
 /** States of the tunnel ports of an owner, by name. */
 export function tunnelStates(tables: VswitchTables, owner: string): ReadonlyMap<string, TunnelState> {
   const bridgeOf = new Map<string, string>();
@@ -130,12 +134,11 @@ export function tunnelStates(tables: VswitchTables, owner: string): ReadonlyMap<
   for (const [uuid, port] of tables.rows('Port')) {
     if (port.external_ids.get(OWNER_KEY) !== owner) continue;
     const row = tables.rows('Interface').get(port.interfaces[0] ?? '');
-    const failed = row?.ofport === -1;
     states.set(port.name, {
       name: port.name,
       bridge: bridgeOf.get(uuid),
-      ofport: failed ? undefined : row?.ofport,
-      error: row?.error ?? (failed ? 'the switch could not make the port and does not say why' : undefined),
+      ofport: row?.ofport === -1 ? undefined : row?.ofport,
+      error: row && interfaceError(row),
       bfd: row?.bfd_status.get('state'),
     });
   }
