@@ -33,8 +33,11 @@ const serve: Commands['serve'] = async (options) => {
   const { config } = settings(options);
   const log = createLogger({ level: config.log.level });
   const controller = await startNetloom({ config, version, log, telemetry: createTelemetry({ log }) });
-  const { openflow, http, ovsdb } = controller.addresses;
-  const listening = `openflow=${openflow.join(',')} http=${http}${ovsdb === '' ? '' : ` ovsdb=${ovsdb}`}`;
+  const { openflow, http, ovsdb, lisp } = controller.addresses;
+  const optional = Object.entries({ ovsdb, lisp }).filter(([, address]) => address !== '');
+  const listening = [`openflow=${openflow.join(',')}`, `http=${http}`, ...optional.map((each) => each.join('='))].join(
+    ' ',
+  );
   console.log(`netloom ${version} ready: ${listening} data=${config.dataDir}`);
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -3,10 +3,11 @@ import { fabricApp } from './apps/fabric/index.ts';
 import { learningApp } from './apps/learning/index.ts';
 import { overlayApp } from './apps/overlay/index.ts';
 import { portCondition, tenantsApp } from './apps/tenants/index.ts';
-import { type Config, endpoint } from './controller/config/index.ts';
+import { type Config, endpoint, endpoints } from './controller/config/index.ts';
 import { type AppFacts, Controller, type ControllerOptions } from './controller/core/controller.ts';
 import { ConfigError } from './controller/kernel/index.ts';
 import { type HypervisorsAppSettings, hypervisorsApp } from './overlay-gw/hypervisors/index.ts';
+import { type LispAppSettings, lispApp } from './overlay-gw/mapping/index.ts';
 
 /** Starts a controller with all apps that Netloom ships. Rejects as `Controller.start` does. */
 export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProblem'>): Promise<Controller> =>
@@ -19,11 +20,12 @@ export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProb
       [learningApp, options.config.learning],
       [overlayApp(), { ...options.config.overlay, key: facts.discoveryKey }],
       [hypervisorsApp(), hypervisorSettings(options.config, facts)],
+      [lispApp(), lispSettings(options.config, facts)],
     ],
     portProblem: portCondition,
   });
 
-function hypervisorSettings({ ovsdb }: Config, { objects, ovsdbListening }: AppFacts): HypervisorsAppSettings {
+function hypervisorSettings({ ovsdb }: Config, { objects, listening }: AppFacts): HypervisorsAppSettings {
   const { listen, key, cert, ca, approval, bridge, controllers } = ovsdb;
   const files = [key, cert, ca].filter((file) => file !== '').length;
   if (files !== 0 && files !== 3) throw new ConfigError('ovsdb', 'key, cert and ca go together');
@@ -34,6 +36,17 @@ function hypervisorSettings({ ovsdb }: Config, { objects, ovsdbListening }: AppF
     bridge,
     controllers,
     objects,
-    listening: ovsdbListening,
+    listening: (address) => listening('ovsdb', address),
+  };
+}
+
+function lispSettings({ lisp }: Config, { listening }: AppFacts): LispAppSettings {
+  const { listen, solicit, sourceRate, routerPort } = lisp;
+  return {
+    listen: endpoints('lisp.listen', listen),
+    solicit,
+    sourceRate: sourceRate === 0 ? undefined : { perSecond: sourceRate, burst: 2 * sourceRate },
+    routerPort,
+    listening: (address) => listening('lisp', address),
   };
 }

@@ -61,6 +61,7 @@ const SETTINGS = {
   openflow: 'openflow.listen',
   http: 'http.listen',
   ovsdb: 'ovsdb.listen',
+  lisp: 'lisp.listen',
   logLevel: 'log.level',
 } as const;
 
@@ -81,6 +82,7 @@ const withSettings = (command: Command): Command =>
     .option('--openflow <host:port>', 'where switches connect; several with commas')
     .option('--http <host:port>', 'REST, events and metrics')
     .option('--ovsdb <host:port>', 'where databases of switches dial in')
+    .option('--lisp <host:port>', 'where LISP routers register and ask (UDP); several with commas')
     .option('--default-network', 'put every unclaimed edge port into one flat learned network')
     .option('--log-level <level>', 'least level that is written');
 

@@ -120,6 +120,10 @@ export function endpoint(key: string, text: string): { host: string; port: numbe
   return { host, port };
 }
 
+/** Splits HOST:PORT,HOST:PORT…; none for an empty text. Throws ConfigError naming `key`. */
+export const endpoints = (key: string, text: string): { host: string; port: number }[] =>
+  text === '' ? [] : text.split(',').map((each) => endpoint(key, each));
+
 /** True when only this machine can reach the host. */
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
@@ -182,6 +186,7 @@ export function loadConfig(input: {
   for (const listener of checked.openflow.listen) {
     endpoint('openflow.listen', typeof listener === 'string' ? listener : listener.address);
   }
+  endpoints('lisp.listen', checked.lisp.listen);
   return { config: checked, entries };
 }
 

@@ -97,6 +97,33 @@ export const ConfigSchema = Type.Object(
       },
       strict,
     ),
+    lisp: Type.Object(
+      {
+        listen: Type.String({
+          default: '',
+          pattern: `^$|${ENDPOINT.slice(0, -1)}(,${ENDPOINT.slice(1, -1)})*$`,
+          description:
+            'where LISP routers register and ask: HOST:PORT (UDP, usually 4342), several with commas; 0.0.0.0 and [::] stand for each address that this machine has at the start; empty: nowhere',
+        }),
+        solicit: Type.Boolean({
+          default: true,
+          description: 'tell whoever asked for a mapping lately that it has changed (Solicit-Map-Request)',
+        }),
+        sourceRate: Type.Integer({
+          minimum: 0,
+          maximum: 1_000_000,
+          default: 5_000,
+          description: 'datagrams a second that are taken of one address; 0 is no limit',
+        }),
+        routerPort: Type.Integer({
+          minimum: 1,
+          maximum: 65_535,
+          default: 4_342,
+          description: 'UDP port at which routers take what is sent to them unasked',
+        }),
+      },
+      strict,
+    ),
     overlay: Type.Object(
       {
         probeMs: ms('time between probes of a tunnel', 1_000, 100),

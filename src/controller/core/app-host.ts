@@ -3,7 +3,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Clock, ConfigError, type Dpid, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
 import type { Hypervisor } from '../model/index.ts';
-import type { RouteSpec } from '../northbound/index.ts';
+import type { ReadinessCheck, RouteSpec } from '../northbound/index.ts';
 import type { ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
 import type {
@@ -48,6 +48,7 @@ export class AppHost {
   readonly #onChange: { readonly app: string; readonly fn: (change: StateChange) => void }[] = [];
   readonly #routes: RouteSpec[] = [];
   readonly #waits: { readonly app: string; readonly wait: (dpid: Dpid) => Promise<void> | undefined }[] = [];
+  readonly #readiness: { readonly app: string; readonly check: () => ReadinessCheck }[] = [];
   #hypervisorVerdict: ((object: Hypervisor) => ObjectVerdict) | undefined;
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
@@ -98,6 +99,7 @@ export class AppHost {
     this.#flowRemoved.length = 0;
     this.#onChange.length = 0;
     this.#waits.length = 0;
+    this.#readiness.length = 0;
   }
 
   /** Hands a packet-in to the app that its cookie names. False when there is none. Hot path. */
@@ -146,6 +148,18 @@ export class AppHost {
     }
   }
 
+  /** What apps add to `/readyz`; one that fails is not ready. */
+  readiness(): readonly ReadinessCheck[] {
+    return this.#readiness.map(({ app, check }) => {
+      try {
+        return check();
+      } catch (error) {
+        this.#failed(app, error);
+        return { name: app, ok: false, reason: 'internal error' };
+      }
+    });
+  }
+
   /** What the app in charge says of a hypervisor; undefined when there is none, or it fails. */
   verdict(object: Hypervisor): ObjectVerdict | undefined {
     try {
@@ -184,8 +198,12 @@ export class AppHost {
         this.#hypervisorVerdict = verdict;
       },
       statusChanged: parts.statusChanged,
+      readiness: (check) => {
+        this.#readiness.push({ app: app.name, check });
+      },
       route: (spec) => {
-        if (!spec.path.startsWith(`/v1/apps/${app.name}/`) && spec.path !== `/v1/apps/${app.name}`) {
+        const own = app.id === undefined ? [`/v1/apps/${app.name}`] : [`/v1/apps/${app.name}`, `/v1/${app.name}`];
+        if (!own.some((path) => spec.path === path || spec.path.startsWith(`${path}/`))) {
           throw new InvariantError(
             `app ${app.name} may not answer ${spec.path}: its paths start with /v1/apps/${app.name}`,
           );

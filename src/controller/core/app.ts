@@ -1,7 +1,7 @@
 import type { Action } from '../../ofproto/index.ts';
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
 import type { DesiredChange, DesiredReader, Hypervisor, JsonObject } from '../model/index.ts';
-import type { RouteSpec } from '../northbound/index.ts';
+import type { ReadinessCheck, RouteSpec } from '../northbound/index.ts';
 import type { ObservedChange, ObservedReader, ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
 
@@ -43,7 +43,7 @@ export interface NetworkState {
 export type StateChange = DesiredChange | ObservedChange;
 
 /** Numbers of the apps in cookies; 1…255 are ours, third-party apps get 256 and up, stored. */
-export const AppId = { discovery: 1, fabric: 2, tenants: 3, learning: 4, overlay: 5, hypervisors: 6 } as const;
+export const AppId = { discovery: 1, fabric: 2, tenants: 3, learning: 4, overlay: 5, hypervisors: 6, lisp: 9 } as const;
 
 /** A connected switch, as far as apps may act on it directly. Rules go through compilers only. */
 export interface SwitchPort {
@@ -95,9 +95,11 @@ export interface AppContext {
   onStatus(kind: 'hypervisor', verdict: (object: Hypervisor) => ObjectVerdict): void;
   /** What `onStatus` says of this object may be something else now. */
   statusChanged(kind: 'hypervisor', id: string): void;
+  /** Adds a line to `/readyz`. */
+  readiness(check: () => ReadinessCheck): void;
   /**
-   * Answers requests under `/v1/apps/NAME/…`, with the app's name; part of the OpenAPI document. Only during `start`.
-   * Throws InvariantError for a path elsewhere.
+   * Answers requests under `/v1/apps/NAME/…`, with the app's name, and those of an app with a number of its own under `/v1/NAME/…` too;
+   * part of the OpenAPI document. Only during `start`. Throws InvariantError for a path elsewhere.
    */
   route(spec: RouteSpec): void;
   /** Emits an event to `/v1/events` and the log. `type` is dotted, e.g. `host.conflict`. */

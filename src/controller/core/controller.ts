@@ -41,8 +41,8 @@ export interface ControllerOptions {
 export interface AppFacts {
   readonly discoveryKey: Buffer;
   readonly objects: ObjectService;
-  /** To be told where databases of switches dial in. */
-  readonly ovsdbListening: (address: string) => void;
+  /** To be told where an app listens, once it does. */
+  readonly listening: (protocol: 'ovsdb' | 'lisp', address: string) => void;
 }
 
 /** Where a running controller is reached. */
@@ -50,6 +50,8 @@ export interface Addresses {
   readonly openflow: readonly string[];
   /** Where databases of switches dial in; empty when they may not. */
   readonly ovsdb: string;
+  /** Where LISP routers register and ask, several with commas; empty when they may not. */
+  readonly lisp: string;
   readonly http: string;
 }
 
@@ -214,7 +216,7 @@ export class Controller {
   }
 
   /** Where it listens. */
-  addresses: Addresses = { openflow: [], http: '', ovsdb: '' };
+  addresses: Addresses = { openflow: [], http: '', ovsdb: '', lisp: '' };
 
   async #start(): Promise<void> {
     const { config } = this.#options;
@@ -229,12 +231,12 @@ export class Controller {
     publishChanges(this.#objects, this.#events);
     this.#observed.onChange('core', (change) => this.#observedChanged(change));
     const discoveryKey = secret(join(config.dataDir, 'discovery-key'));
-    let ovsdb = '';
+    const listening = { ovsdb: '', lisp: '' };
     const facts: AppFacts = {
       discoveryKey,
       objects: this.#objects,
-      ovsdbListening: (address) => {
-        ovsdb = address;
+      listening: (protocol, address) => {
+        listening[protocol] = address;
       },
     };
     for (const [app, settings] of this.#options.apps(facts)) await this.#apps.start(app, settings);
@@ -258,6 +260,7 @@ export class Controller {
         storeReadiness(this.#store),
         { name: 'rules', ok: this.#compiled },
         { name: 'openflow', ok: this.#listening },
+        ...this.#apps.readiness(),
       ],
       log: this.#log,
       clock: this.#clock,
@@ -270,7 +273,7 @@ export class Controller {
     });
     const { host, port } = endpoint('http.listen', config.http.listen);
     const bound = await this.#http.listen(host, port);
-    this.addresses = { openflow, ovsdb, http: `http://${hostPort(bound.address, bound.port)}` };
+    this.addresses = { openflow, ...listening, http: `http://${hostPort(bound.address, bound.port)}` };
   }
 
   /** Finishes requests, then takes everything down. Flows stay on the switches. Calling it again waits for the first. */

@@ -56,6 +56,7 @@ export class LearningWorld extends World {
       onChange: (handler) => {
         this.onChange = handler;
       },
+      readiness: () => {},
       beforeCompare: () => {},
       onStatus: () => {},
       statusChanged: () => {},

@@ -79,6 +79,7 @@ export class Lab {
       onChange: (handler) => {
         this.#onChange = handler;
       },
+      readiness: () => {},
       beforeCompare: () => {},
       onStatus: () => {},
       statusChanged: () => {},
