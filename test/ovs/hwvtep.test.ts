@@ -165,12 +165,12 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     first.keeper.want(wishes);
     await first.right();
     expect(first.keeper.status.problems).toEqual([]);
-    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 netloom-test.blue');
-    expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('0100 netloom-test.blue');
-    const macs = device.ctl('list-remote-macs', 'netloom-test.blue');
+    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 test.blue');
+    expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('0100 test.blue');
+    const macs = device.ctl('list-remote-macs', 'test.blue');
     expect(macs).toContain(`${mac} -> vxlan_over_ipv4/192.0.2.2`);
     expect(macs).toContain('unknown-dst -> vxlan_over_ipv4/192.0.2.3');
-    expect(device.ctl('get', 'Logical_Switch', 'netloom-test.blue', 'tunnel_key', 'replication_mode')).toBe(
+    expect(device.ctl('get', 'Logical_Switch', 'test.blue', 'tunnel_key', 'replication_mode')).toBe(
       '5001\nsource_node',
     );
     expect(first.keeper.view.switches).toMatchObject([
@@ -201,8 +201,8 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('0100 theirs');
     device.ctl('unbind-ls', 'ps1', 'p2', '100', '--', 'add-port', 'ps1', 'p3');
     await ears.until(() => keeper.status.state === 'right' && keeper.status.problems.length === 0);
-    expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('0100 netloom-test.blue');
-    expect(device.ctl('list-bindings', 'ps1', 'p3')).toBe('0007 netloom-test.blue');
+    expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('0100 test.blue');
+    expect(device.ctl('list-bindings', 'ps1', 'p3')).toBe('0007 test.blue');
   });
 
   it('tells the MACs that the device learned, and removes a network with them; what others wrote stays', async () => {
@@ -213,8 +213,8 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     const { keeper, ears, right } = keep();
     keeper.want(wishes);
     await right();
-    device.ctl('add-ucast-local', 'netloom-test.blue', '02:00:00:00:00:01', '192.0.2.1');
-    device.ctl('add-mcast-local', 'netloom-test.blue', 'unknown-dst', '192.0.2.1');
+    device.ctl('add-ucast-local', 'test.blue', '02:00:00:00:00:01', '192.0.2.1');
+    device.ctl('add-mcast-local', 'test.blue', 'unknown-dst', '192.0.2.1');
     await ears.until(() => keeper.view.localMacs.length === 2);
     expect(keeper.view.localMacs).toEqual([
       { mac: '02:00:00:00:00:01', network: 'blue', locators: ['192.0.2.1'] },
@@ -236,8 +236,8 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     await ears.until(() => keeper.status.problems[0]?.reason === 'switch-missing');
     device.populate();
     await ears.until(() => keeper.status.state === 'right' && keeper.status.problems.length === 0);
-    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 netloom-test.blue');
-    expect(device.ctl('list-remote-macs', 'netloom-test.blue')).toContain(mac);
+    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 test.blue');
+    expect(device.ctl('list-remote-macs', 'test.blue')).toContain(mac);
   });
 
   it('does without the replication mode that an older device lacks, and says so', async () => {
@@ -285,7 +285,7 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     device.dbctl('ovsdb-server/add-remote', remote);
     await ears.until(() => keeper.status.state === 'right');
     expect(seen).toEqual([['ps1']]);
-    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 netloom-test.blue');
+    expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 test.blue');
     device.dbctl('ovsdb-server/remove-remote', remote);
     await ears.until(() => keeper.status.state === 'away');
     await listener.close();

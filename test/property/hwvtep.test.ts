@@ -75,7 +75,7 @@ class Memory {
 /** A device on which somebody else has a network. */
 function device() {
   const memory = new Memory();
-  const theirs = memory.add('Logical_Switch', { name: 'netloom-other.red', tunnel_key: 3 });
+  const theirs = memory.add('Logical_Switch', { name: 'other.red', tunnel_key: 3 });
   const ports = ['p0', 'p1'].map((name) =>
     memory.add('Physical_Port', { name, vlan_bindings: new Map(name === 'p0' ? [[2, theirs]] : []) }),
   );

@@ -1,10 +1,12 @@
-import type { Clock, Logger } from '../../controller/kernel/index.ts';
+import type { Clock, Logger } from '../../controller/index.ts';
 import {
   type DialerOptions,
+  type KeeperStatus,
   OvsdbClient,
   OvsdbDialer,
-  OvsdbError,
   type OvsdbHandlers,
+  Reconciler,
+  type RetryPauses,
   type RpcLimits,
   telling,
 } from '../ovsdb/index.ts';
@@ -12,20 +14,8 @@ import { type HwvtepProblem, planHwvtep, type WantedHwvtep } from './plan.ts';
 import { type HwvtepTables, hwvtepNeeds, hwvtepOptional, hwvtepShapes, hwvtepTables } from './tables.ts';
 import { type HwvtepView, viewHwvtep } from './view.ts';
 
-/** How a device's database stands to what is wanted of it. */
-export interface HwvtepStatus {
-  /**
-   * `right`: all that can be is as wanted. `working`: a change is under way, or nothing has been compared yet. `failed`: the database
-   * refused; tried again later. `away`: no session.
-   */
-  readonly state: 'right' | 'working' | 'failed' | 'away';
-  /** Why it is `failed` or `away`. */
-  readonly reason: string | undefined;
-  /** When the state began, ms since the epoch. */
-  readonly since: number;
-  /** What is wanted and cannot be, refused bindings among them. */
-  readonly problems: readonly HwvtepProblem[];
-}
+/** How a device's database stands to what is wanted of it; refused bindings are among the problems. */
+export type HwvtepStatus = KeeperStatus<HwvtepProblem>;
 
 export interface HwvtepWatcher {
   /** The status changed. */
@@ -42,7 +32,7 @@ export interface HwvtepKeeperOptions {
   readonly log: Logger;
   readonly limits?: RpcLimits;
   /** First and longest pause before a refused transaction is tried again, ms. */
-  readonly retryMs?: readonly [first: number, longest: number];
+  readonly retryMs?: RetryPauses;
 }
 
 /** What is wanted of a device, but for the owner, which the keeper knows. */
@@ -57,19 +47,21 @@ export class HwvtepKeeper {
   readonly client: OvsdbClient;
   readonly #tables: HwvtepTables;
   readonly #options: HwvtepKeeperOptions;
-  #wanted: WantedHwvtep | undefined;
-  #status: HwvtepStatus;
+  readonly #reconciler: Reconciler<WantedHwvtep, HwvtepProblem>;
   #view: HwvtepView = { switches: [], localMacs: [] };
-  #busy = false;
-  #again = false;
-  #failures = 0;
-  #cancelRetry: (() => void) | undefined;
 
   /** `session` is told of the session as well, before the watcher. */
   constructor(options: HwvtepKeeperOptions, session?: OvsdbHandlers) {
     this.#options = options;
-    const { clock, log, limits } = options;
-    this.#status = { state: 'away', reason: 'no session yet', since: clock.now(), problems: [] };
+    const { clock, log, limits, retryMs, watcher } = options;
+    this.#reconciler = new Reconciler(() => this.client, {
+      clock,
+      log,
+      what: 'hardware VTEP',
+      retryMs,
+      plan: (wanted) => planHwvtep(this.#tables, wanted),
+      told: (status) => watcher.status?.(status),
+    });
     this.client = new OvsdbClient({
       database: 'hardware_vtep',
       needs: hwvtepNeeds,
@@ -81,17 +73,15 @@ export class HwvtepKeeper {
       handlers: {
         ready: (changes) => {
           session?.ready(changes);
-          this.#tell({ state: 'working', reason: undefined });
-          this.#heard();
+          this.#heard(() => this.#reconciler.ready());
         },
         changed: (changes) => {
           session?.changed(changes);
-          this.#heard();
+          this.#heard(() => this.#reconciler.compare());
         },
         down: (error) => {
           session?.down(error);
-          this.#clearRetry();
-          this.#tell({ state: 'away', reason: error.message });
+          this.#reconciler.down(error.message);
         },
       },
     });
@@ -99,7 +89,7 @@ export class HwvtepKeeper {
   }
 
   get status(): HwvtepStatus {
-    return this.#status;
+    return this.#reconciler.status;
   }
 
   get view(): HwvtepView {
@@ -108,86 +98,30 @@ export class HwvtepKeeper {
 
   /** Wants this from now on; undefined: nothing is touched. What was wanted before and is not any more is removed. */
   want(wanted: HwvtepWishes | undefined): void {
-    this.#wanted = wanted && { ...wanted, owner: this.#options.owner };
-    this.#clearRetry();
-    this.#reconcile();
+    this.#reconciler.want(wanted && { ...wanted, owner: this.#options.owner });
+  }
+
+  /** Resolves when what is wanted is in the database, cannot be, or `ms` are over. */
+  settled(ms: number): Promise<void> {
+    return this.#reconciler.settled(ms);
   }
 
   /** Ends the session. What is in the database stays. */
   close(): void {
-    this.#wanted = undefined;
-    this.#clearRetry();
+    this.#reconciler.close();
     this.client.close();
   }
 
-  #heard(): void {
+  /** Compares even when the watcher fails. */
+  #heard(compare: () => void): void {
     const view = viewHwvtep(this.#tables, this.#options.owner);
-    // Compared before planning, which goes on even when the watcher fails.
     const isNew = JSON.stringify(view) !== JSON.stringify(this.#view);
     this.#view = view;
     try {
       if (isNew) this.#options.watcher.view?.(view);
     } finally {
-      this.#reconcile();
+      compare();
     }
-  }
-
-  #reconcile(): void {
-    if (this.#busy) {
-      this.#again = true;
-      return;
-    }
-    if (!this.#wanted || !this.client.ready || this.#cancelRetry) return;
-    this.#busy = true;
-    this.#again = false;
-    this.#apply(this.#wanted)
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => {
-        this.#busy = false;
-        if (this.#again) this.#reconcile();
-      });
-  }
-
-  async #apply(wanted: WantedHwvtep): Promise<void> {
-    let problems: readonly HwvtepProblem[] = [];
-    let written = 0;
-    await this.client.update(() => {
-      const plan = planHwvtep(this.#tables, wanted);
-      problems = plan.problems;
-      written = plan.operations.length;
-      if (written > 0) this.#tell({ state: 'working', reason: undefined, problems });
-      return plan.operations;
-    });
-    this.#failures = 0;
-    if (!this.client.ready) return;
-    this.#tell({ state: 'right', reason: undefined, problems });
-    if (written > 0) this.#options.log.debug({ operations: written }, 'hardware VTEP database changed');
-  }
-
-  #failed(error: unknown): void {
-    if (!(error instanceof OvsdbError))
-      this.#options.log.error({ err: error }, 'comparing a hardware VTEP database failed');
-    if (!this.client.ready) return;
-    const [first, longest] = this.#options.retryMs ?? [1_000, 30_000];
-    const pause = Math.min(longest, first * 2 ** Math.min(this.#failures++, 20));
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#options.clock.after(pause, () => {
-      this.#cancelRetry = undefined;
-      this.#reconcile();
-    });
-    this.#tell({ state: 'failed', reason: error instanceof Error ? error.message : String(error) });
-  }
-
-  #clearRetry(): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
-  }
-
-  #tell(change: Pick<HwvtepStatus, 'state' | 'reason'> & Partial<HwvtepStatus>): void {
-    const before = this.#status;
-    const since = change.state === before.state ? before.since : this.#options.clock.now();
-    this.#status = { problems: before.problems, ...change, since };
-    if (JSON.stringify(before) !== JSON.stringify(this.#status)) this.#options.watcher.status?.(this.#status);
   }
 }
 

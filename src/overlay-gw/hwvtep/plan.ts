@@ -1,10 +1,10 @@
 import { isIPv4 } from 'node:net';
 import type { NamedUuid, Operation } from '../ovsdb/index.ts';
-import type { HwvtepTables } from './tables.ts';
+import type { HwvtepRow, HwvtepTable, HwvtepTables } from './tables.ts';
 
 /** A logical network on a device. */
 export interface WantedNetwork {
-  /** Letters, digits, `_`, `-`, `.`. */
+  /** Letters, digits, `_`, `-`, `.`, `/`. */
   readonly network: string;
   /** 1…2^24-1. */
   readonly vni: number;
@@ -18,7 +18,7 @@ export interface WantedNetwork {
 
 /** What an owner wants of one device. */
 export interface WantedHwvtep {
-  /** Logical switches named `netloom-<owner>.…`, and all that hangs on them, are ours. Letters, digits, `_`, `-`. */
+  /** Logical switches named `<owner>.…`, and all that hangs on them, are ours. Letters, digits, `_`, `-`. */
   readonly owner: string;
   /** Physical_Switch.name. */
   readonly switch: string;
@@ -52,7 +52,7 @@ const ENCAPSULATION = 'vxlan_over_ipv4';
 const UNKNOWN = 'unknown-dst';
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 
-const prefixOf = (owner: string): string => `netloom-${owner}.`;
+const prefixOf = (owner: string): string => `${owner}.`;
 /** Name of a network's logical switch. */
 export const logicalSwitchName = (owner: string, network: string): string => `${prefixOf(owner)}${network}`;
 /** The network of this owner that a logical switch is for; undefined: it is somebody else's. */
@@ -66,6 +66,7 @@ export function planHwvtep(tables: HwvtepTables, wanted: WantedHwvtep): HwvtepPl
 }
 
 type Reference = string | NamedUuid;
+type MacTable = Extract<HwvtepTable, `${'Ucast' | 'Mcast'}_Macs_${string}`>;
 
 class Plan {
   readonly #tables: HwvtepTables;
@@ -78,6 +79,8 @@ class Plan {
   /** Locators by address, there or made by this plan. */
   readonly #locators = new Map<string, Reference>();
   readonly #guarded = new Set<string>();
+  /** Rows of tables of MACs by logical switch, made when first asked for. */
+  readonly #macs = new Map<MacTable, Map<string, string[]>>();
   #names = 0;
 
   constructor(tables: HwvtepTables, wanted: WantedHwvtep) {
@@ -129,7 +132,7 @@ class Plan {
         this.#problem(reason, network, subject, message);
         return false;
       };
-      if (!/^[A-Za-z0-9_.-]+$/.test(network))
+      if (!/^[A-Za-z0-9_./-]+$/.test(network))
         return refuse('invalid', network, `"${network}" cannot be a network's name`);
       if (!Number.isInteger(vni) || vni < 1 || vni > 0xffffff)
         return refuse('invalid', String(vni), `VNI ${vni} is not within 1…16777215`);
@@ -267,11 +270,21 @@ class Plan {
     this.#delete('Logical_Switch', uuid);
   }
 
-  #on<T extends 'Ucast_Macs_Local' | 'Mcast_Macs_Local' | 'Ucast_Macs_Remote' | 'Mcast_Macs_Remote'>(
-    table: T,
-    logicalSwitch: Reference,
-  ) {
-    return [...this.#tables.rows(table)].filter(([, row]) => row.logical_switch === logicalSwitch);
+  /** Rows of a table that belong to a logical switch. */
+  #on<T extends MacTable>(table: T, logicalSwitch: Reference): readonly (readonly [string, HwvtepRow<T>])[] {
+    if (typeof logicalSwitch !== 'string') return [];
+    let index = this.#macs.get(table);
+    if (!index) {
+      index = new Map();
+      for (const [uuid, row] of this.#tables.rows(table)) {
+        const rows = index.get(row.logical_switch);
+        if (rows) rows.push(uuid);
+        else index.set(row.logical_switch, [uuid]);
+      }
+      this.#macs.set(table, index);
+    }
+    const rows = this.#tables.rows(table);
+    return (index.get(logicalSwitch) ?? []).map((uuid) => [uuid, rows.get(uuid)!] as const);
   }
 
   #isOurs(logicalSwitch: string): boolean {

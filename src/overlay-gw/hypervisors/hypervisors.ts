@@ -212,7 +212,7 @@ export class Hypervisors {
   #fields({ datapathId }: Hypervisor, session: DatabaseSession | undefined): JsonObject {
     if (datapathId === undefined) return {};
     if (!session) return { database: { state: 'unknown' } };
-    const { status, remote, since, keeper } = session;
+    const { status, remote, keeper } = session;
     const states = tunnelStates(keeper.tables, OWNER);
     const bridge = bridgeOf(keeper.tables, datapathId);
     const labels = bridge === undefined ? [] : [...labelsOf(keeper.tables, bridge).values()];
@@ -220,7 +220,7 @@ export class Hypervisors {
       database: {
         state: session.connected ? status.state : 'away',
         remote,
-        since: new Date(since).toISOString(),
+        since: new Date(status.since).toISOString(),
         ...(status.reason === undefined ? {} : { reason: status.reason }),
       },
       ...(bridge === undefined ? {} : { bridge }),

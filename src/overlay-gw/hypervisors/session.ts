@@ -32,15 +32,10 @@ export class DatabaseSession {
   dpid: Dpid | undefined;
   /** What is wanted of it, as one text. */
   wants: string | undefined;
-  status: VswitchStatus;
-  /** When the state became what it is, ms since 1970. */
-  since: number;
-  readonly #parts: SessionParts;
   readonly #dialer: OvsdbDialer | undefined;
 
   private constructor(remote: string, parts: SessionParts, dials: boolean) {
     this.remote = remote;
-    this.#parts = parts;
     const { clock, log, tls } = parts;
     const options = {
       clock,
@@ -52,7 +47,7 @@ export class DatabaseSession {
           parts.changed(this);
           parts.ended(this);
         },
-        status: (status: VswitchStatus) => this.#told(status),
+        status: () => parts.changed(this),
       },
     };
     if (dials) {
@@ -61,8 +56,6 @@ export class DatabaseSession {
       this.keeper = dialled.keeper;
       this.#dialer = dialled.dialer;
     } else this.keeper = new VswitchKeeper(options);
-    this.status = this.keeper.status;
-    this.since = clock.now();
   }
 
   /** Dials `tcp:HOST:PORT` and the like, until closed. Throws ConfigError when that is no address. */
@@ -79,6 +72,10 @@ export class DatabaseSession {
     return session;
   }
 
+  get status(): VswitchStatus {
+    return this.keeper.status;
+  }
+
   get connected(): boolean {
     return this.keeper.client.ready;
   }
@@ -87,11 +84,5 @@ export class DatabaseSession {
   close(): void {
     this.#dialer?.stop();
     this.keeper.close();
-  }
-
-  #told(status: VswitchStatus): void {
-    if (status.state !== this.status.state) this.since = this.#parts.clock.now();
-    this.status = status;
-    this.#parts.changed(this);
   }
 }

@@ -4,6 +4,7 @@ export * from './connect.ts';
 export * from './errors.ts';
 export * from './identify.ts';
 export { defaultJsonLimits, type JsonLimits, JsonStream } from './json-stream.ts';
+export * from './reconciler.ts';
 export type { RowChange } from './replica.ts';
 export { defaultRpcLimits, type RpcLimits } from './rpc.ts';
 export type { Needs, Schema } from './schema.ts';
