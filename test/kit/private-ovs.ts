@@ -48,7 +48,14 @@ export class PrivateOvs {
     const ovs = new PrivateOvs(devices);
     const path = (name: string): string => join(ovs.#dir, name);
     execFileSync('ovsdb-tool', ['create', path('conf.db'), schema], { env: ovs.#env });
-    ovs.#spawn('ovsdb-server', path('conf.db'), `--remote=punix:${path('db.sock')}`, `--unixctl=${path('db.ctl')}`);
+    // As Debian starts it: `ovs-vsctl set-manager` and `set-ssl` are heeded.
+    ovs.#spawn(
+      'ovsdb-server',
+      ...[path('conf.db'), `--remote=punix:${path('db.sock')}`, `--unixctl=${path('db.ctl')}`],
+      '--remote=db:Open_vSwitch,Open_vSwitch,manager_options',
+      '--private-key=db:Open_vSwitch,SSL,private_key',
+      ...['--certificate=db:Open_vSwitch,SSL,certificate', '--ca-cert=db:Open_vSwitch,SSL,ca_cert'],
+    );
     await sleepUntil('start of ovsdb-server', () => existsSync(path('db.sock')));
     ovs.vsctl('--no-wait', 'init');
     await ovs.startVswitchd();

@@ -1,8 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger, systemClock } from '../../src/controller/kernel/index.ts';
@@ -16,6 +14,7 @@ import {
   parseOvsdbAddress,
   type RowChange,
 } from '../../src/overlay-gw/ovsdb/index.ts';
+import { Authority } from '../kit/authority.ts';
 import { freePort } from '../kit/netloom.ts';
 import { PrivateOvs, whyNoPrivateOvs } from '../kit/private-ovs.ts';
 
@@ -304,59 +303,23 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
   });
 
   it('over TLS knows its server by the authority, and only such a one', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'netloom-ovsdb-'));
-    const openssl = (...parameters: string[]) => execFileSync('openssl', parameters, { cwd: folder, stdio: 'ignore' });
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    for (const ca of ['ca', 'rogue'])
-      openssl(
-        'req',
-        '-x509',
-        ...curve,
-        '-days',
-        '2',
-        '-keyout',
-        `${ca}.key`,
-        '-out',
-        `${ca}.pem`,
-        '-subj',
-        `/CN=${ca}`,
-      );
-    for (const name of ['server', 'client']) {
-      openssl('req', ...curve, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-      openssl(
-        'x509',
-        '-req',
-        '-in',
-        `${name}.csr`,
-        '-CA',
-        'ca.pem',
-        '-CAkey',
-        'ca.key',
-        '-CAcreateserial',
-        '-days',
-        '2',
-        '-out',
-        `${name}.pem`,
-      );
-    }
-    const file = (name: string): string => join(folder, name);
-    const tls = { key: file('client.key'), cert: file('client.pem'), ca: file('ca.pem') };
+    const authority = new Authority();
+    const rogue = new Authority();
+    const file = (name: string): string => join(authority.folder, name);
+    const server = authority.issue('server');
+    const tls = authority.issue('client');
     const port = await freePort();
     execFileSync('ovsdb-tool', ['create', file('conf.db'), '/usr/share/openvswitch/vswitch.ovsschema']);
-    const server = spawn(
+    const daemon = spawn(
       'ovsdb-server',
       [
         ...[file('conf.db'), `--remote=pssl:${port}:127.0.0.1`, `--unixctl=${file('ctl')}`, '--no-chdir'],
-        ...[
-          `--private-key=${file('server.key')}`,
-          `--certificate=${file('server.pem')}`,
-          `--ca-cert=${file('ca.pem')}`,
-        ],
+        ...[`--private-key=${server.key}`, `--certificate=${server.cert}`, `--ca-cert=${server.ca}`],
       ],
       { stdio: 'ignore' },
     );
     const good = dial(`ssl:127.0.0.1:${port}`, { tls });
-    const bad = dial(`ssl:127.0.0.1:${port}`, { tls: { ...tls, ca: file('rogue.pem') } });
+    const bad = dial(`ssl:127.0.0.1:${port}`, { tls: { ...tls, ca: rogue.ca } });
     await good.ears.until(() => good.ears.ready.length === 1);
     await bad.ears.until(() => bad.ears.downs.length > 2);
     expect(bad.ears.ready).toEqual([]);
@@ -364,7 +327,7 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
     const ctl = (...words: string[]) => execFileSync('ovs-appctl', ['-t', file('ctl'), ...words]);
     for (const [keys, isGood] of [
       [tls, true],
-      [{ ...tls, ca: file('rogue.pem') }, false],
+      [{ ...tls, ca: rogue.ca }, false],
     ] as const) {
       const ears = new Ears();
       const refused: object[] = [];
@@ -396,10 +359,11 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
       if (isGood) await ears.until(() => ears.downs.length === 1);
       await listener.close();
     }
-    const gone = once(server, 'exit');
-    server.kill();
+    const gone = once(daemon, 'exit');
+    daemon.kill();
     await gone;
-    rmSync(folder, { recursive: true });
+    authority.remove();
+    rogue.remove();
   }, 30_000);
 });
 

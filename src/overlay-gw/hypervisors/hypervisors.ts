@@ -54,6 +54,14 @@ export interface Candidate {
   readonly tunnelAddresses: readonly string[];
 }
 
+/** A peer that dialled in and was sent away. */
+interface Refusal {
+  readonly remote: string;
+  readonly reason: string;
+  /** When, ms since 1970. */
+  readonly at: number;
+}
+
 /**
  * Sessions with the databases of hypervisors: says of each port whose NIC it is, and keeps the tunnel ports as they should be.
  * One session a hypervisor: dialled when its object says where, else the one that dialled in and has its datapath id.
@@ -75,6 +83,8 @@ export class Hypervisors {
   readonly #waiting = new Map<Dpid, (() => void)[]>();
   #listener: OvsdbListener | undefined;
   #refused = 0;
+  /** The last of each host that was sent away, oldest first. */
+  readonly #refusals = new Map<string, Refusal>();
 
   constructor(context: AppContext, settings: HypervisorSettings) {
     this.#context = context;
@@ -118,6 +128,11 @@ export class Hypervisors {
       .sort((a, b) => (a.systemId < b.systemId ? -1 : 1));
   }
 
+  /** The last of each host that dialled in and was sent away, the latest first. */
+  refusals(): readonly Refusal[] {
+    return [...this.#refusals.values()].reverse();
+  }
+
   /** Opens the listener. Rejects with the system's error. */
   async listen(): Promise<string | undefined> {
     const { listen, tls } = this.#settings;
@@ -127,6 +142,7 @@ export class Hypervisors {
       ...(tls ? { tls } : {}),
       log: this.#context.log,
       accepted: (socket, remote) => void this.#dialledIn(socket, remote),
+      refused: (remote, reason) => this.#refuse(remote, reason),
     });
     return `${listen.host}:${this.#listener.port}`;
   }
@@ -177,14 +193,14 @@ export class Hypervisors {
         };
   }
 
-  #problem(
-    { datapathId, tunnelAddresses }: Hypervisor,
-    session: DatabaseSession | undefined,
-  ): [string, string] | undefined {
+  #problem(hypervisor: Hypervisor, session: DatabaseSession | undefined): [string, string] | undefined {
+    const { datapathId, tunnelAddresses } = hypervisor;
     if (datapathId === undefined) return undefined;
-    if (!session) return ['DatabaseUnknown', 'its database has not dialled in, and no address to dial is given'];
+    const refusal = this.#refusalOf(hypervisor, session);
+    if (!session)
+      return ['DatabaseUnknown', `its database has not dialled in, and no address to dial is given${refusal}`];
     const { status, keeper } = session;
-    if (!session.connected) return ['DatabaseAway', status.reason ?? 'no session'];
+    if (!session.connected) return ['DatabaseAway', `${status.reason ?? 'no session'}${refusal}`];
     if (bridgeOf(keeper.tables, datapathId) === undefined) {
       const there = [...datapaths(keeper.tables)].map(([name, dpid]) => `${name} ${dpid}`).join(', ') || 'none';
       return ['BridgeMissing', `no bridge has datapath id ${datapathId}; there are: ${there}`];
@@ -295,13 +311,31 @@ export class Hypervisors {
       }
       session.identity = identity;
       session.remote = remote;
+      this.#refusals.delete(hostOf(remote));
       session.keeper.client.use(socket);
     } catch (error) {
-      this.#refused++;
+      this.#refuse(remote, error instanceof Error ? error.message : String(error));
       const known = error instanceof OvsdbError;
       if (!known) this.#context.log.error({ remote, err: error }, 'taking in a peer that dialled in failed');
       else this.#context.log.warn({ remote, reason: error.message }, 'a peer that dialled in is no switch database');
     }
+  }
+
+  #refuse(remote: string, reason: string): void {
+    this.#refused++;
+    const host = hostOf(remote);
+    this.#refusals.delete(host);
+    this.#refusals.set(host, { remote, reason, at: this.#context.clock.now() });
+    const [oldest] = this.#refusals.keys();
+    if (this.#refusals.size > REFUSALS_KEPT && oldest !== undefined) this.#refusals.delete(oldest);
+  }
+
+  /** Why one that may be this hypervisor's database was sent away, to be added to a message. */
+  #refusalOf({ tunnelAddresses, ovsdb }: Hypervisor, session: DatabaseSession | undefined): string {
+    if (ovsdb !== undefined) return '';
+    const hosts = session ? [hostOf(session.remote)] : tunnelAddresses.map(formatIp);
+    const found = hosts.map((host) => this.#refusals.get(host)).find((refusal) => refusal !== undefined);
+    return found ? `; ${found.remote} was refused at ${new Date(found.at).toISOString()}: ${found.reason}` : '';
   }
 
   /** Strangers leave nothing behind when they hang up: as many may come as like. */
@@ -432,6 +466,12 @@ export class Hypervisors {
     this.#context.event(type, fields);
   }
 }
+
+/** Hosts of which the last refusal is kept. */
+const REFUSALS_KEPT = 256;
+
+/** The host of `HOST:PORT`. */
+const hostOf = (remote: string): string => remote.slice(0, remote.lastIndexOf(':'));
 
 /** Time that a switch has to take away what was ours when its hypervisor is deleted, ms. */
 const DETACH_MS = 3_000;

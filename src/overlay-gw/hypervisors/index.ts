@@ -14,6 +14,14 @@ const CandidatesSchema = Type.Object({
       tunnelAddresses: Type.Array(Type.String(), { description: 'Where it says that tunnels to it end' }),
     }),
   ),
+  refused: Type.Array(
+    Type.Object({
+      remote: Type.String({ description: 'Where it dialled in from' }),
+      at: Type.String({ format: 'date-time' }),
+      reason: Type.String({ description: 'Its certificate, or that it is no switch database' }),
+    }),
+    { description: 'Who dialled in and was sent away: the last of each host, the latest first' },
+  ),
 });
 
 /** What the app is given. */
@@ -64,7 +72,13 @@ export function hypervisorsApp(): App {
         description:
           'PUT a hypervisor with the datapath id of one of its bridges, and without `ovsdb`, to approve one.',
         replies: { 200: { description: 'All of them', schema: CandidatesSchema } },
-        handle: () => ({ status: 200, body: { items: all.candidates() } }),
+        handle: () => ({
+          status: 200,
+          body: {
+            items: all.candidates(),
+            refused: all.refusals().map(({ at, ...refusal }) => ({ ...refusal, at: new Date(at).toISOString() })),
+          },
+        }),
       });
       const address = await all.listen();
       if (address !== undefined) settings.listening(address);

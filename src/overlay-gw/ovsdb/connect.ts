@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { type Clock, ConfigError, type Logger } from '../../controller/kernel/index.ts';
 import { OvsdbClient, type OvsdbClientOptions, type OvsdbHandlers } from './client.ts';
-import { OvsdbError } from './errors.ts';
+import { OvsdbError, reasonOf } from './errors.ts';
 
 /** Where a database server is: `tcp:HOST:PORT`, `ssl:HOST:PORT`, `unix:PATH`. */
 export type OvsdbAddress =
@@ -107,7 +107,9 @@ export class OvsdbDialer {
     this.#socket = socket;
     const failed = (error: Error): void => {
       socket.destroy();
-      client.failed(new OvsdbError('closed', error.message, { cause: error }));
+      const refused = (socket as Partial<TLSSocket>).authorizationError;
+      const reason = refused ? `its certificate is refused: ${error.message}` : reasonOf(error);
+      client.failed(new OvsdbError('closed', reason, { cause: error }));
     };
     socket.once('error', failed);
     socket.setTimeout(CONNECT_MS, () => failed(new Error(`no connection within ${CONNECT_MS} ms`)));
@@ -136,7 +138,12 @@ export interface ListenerOptions {
   readonly log: Logger;
   /** A server has dialled in. Its client is `use`d with the socket by the caller. */
   readonly accepted: (socket: Socket, remote: string) => void;
+  /** One was sent away because of its certificate, or because it does not speak TLS. */
+  readonly refused?: (remote: string, reason: string) => void;
 }
+
+const remoteOf = ({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string =>
+  `${remoteAddress.replace(/^::ffff:(?=\d+\.)/, '')}:${remotePort}`;
 
 /** Where servers may dial in (`ovs-vsctl set-manager tcp:…`). */
 export class OvsdbListener {
@@ -145,22 +152,30 @@ export class OvsdbListener {
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    const accept = (socket: Socket | TLSSocket): void => {
+    const accept = (socket: Socket): void => {
       // An error before somebody listens for it would end the process.
       socket.on('error', () => {});
       socket.setNoDelay(true);
-      options.accepted(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`);
+      options.accepted(socket, remoteOf(socket));
+    };
+    const refuse = (socket: Socket, reason: string): void => {
+      const remote = remoteOf(socket);
+      options.log.warn({ remote, reason }, 'TLS handshake with a database server failed');
+      options.refused?.(remote, reason);
+      socket.destroy();
     };
     this.#server = options.tls
       ? createTlsServer(
-          { ...pems(options.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: CONNECT_MS },
-          accept,
+          // Refused below: Node would hang up without saying why, or whom.
+          { ...pems(options.tls), requestCert: true, rejectUnauthorized: false, handshakeTimeout: CONNECT_MS },
+          (socket) => {
+            if (socket.authorized) accept(socket);
+            else refuse(socket, `its certificate is refused: ${String(socket.authorizationError)}`);
+          },
         )
       : createServer(accept);
     this.#server.maxConnections = CROWD;
-    this.#server.on('tlsClientError', (error: Error) =>
-      options.log.warn({ reason: error.message }, 'TLS handshake with a database server failed'),
-    );
+    this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => refuse(socket, reasonOf(error)));
   }
 
   /** Rejects with the system's error when the address cannot be used. */

@@ -20,3 +20,9 @@ export class OvsdbError extends NetloomError {
     this.reason = reason;
   }
 }
+
+/** What went wrong with a connection, in a few words: OpenSSL's messages are long and hold addresses of its memory. */
+export function reasonOf(error: Error): string {
+  const { library, reason } = error as Error & { readonly library?: unknown; readonly reason?: unknown };
+  return typeof library === 'string' && typeof reason === 'string' ? `TLS: ${reason}` : error.message;
+}

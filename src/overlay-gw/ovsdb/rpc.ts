@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../controller/kernel/index.ts';
-import { OvsdbError } from './errors.ts';
+import { OvsdbError, reasonOf } from './errors.ts';
 import { defaultJsonLimits, type JsonLimits, JsonStream } from './json-stream.ts';
 
 /** What a JSON-RPC peer may take of us, and how long it may be silent. Milliseconds and bytes. */
@@ -60,7 +60,7 @@ export class RpcConnection {
   #asked = false;
   #cancelProbe: () => void;
   readonly #onData = (chunk: Buffer): void => this.#received(chunk);
-  readonly #onError = (error: Error): void => this.close(new OvsdbError('closed', error.message, { cause: error }));
+  readonly #onError = (error: Error): void => this.close(new OvsdbError('closed', reasonOf(error), { cause: error }));
   readonly #onClose = (): void => this.close(new OvsdbError('closed', 'the database server closed the connection'));
 
   constructor(stream: Duplex, handlers: RpcHandlers, clock: Clock, limits: RpcLimits = defaultRpcLimits) {

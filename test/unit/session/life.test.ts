@@ -1,11 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TlsOptions } from '../../../src/controller/session/index.ts';
 import type { Message } from '../../../src/ofproto/index.ts';
+import { Authority, type Credentials } from '../../kit/authority.ts';
 import { RawPeer } from '../../kit/raw-peer.ts';
 import { Harness } from './kit.ts';
 
@@ -407,61 +405,49 @@ describe('a peer that sends too much', () => {
 });
 
 describe('TLS', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'netloom-tls-'));
-  const pem = (name: string): string => readFileSync(join(folder, name), 'utf8');
-  const openssl = (...parameters: string[]): string =>
-    execFileSync('openssl', parameters, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  let ours: Authority;
+  let theirs: Authority;
+  const certificates = new Map<string, Credentials>();
+  const pem = (name: string, part: keyof Credentials): string => readFileSync(certificates.get(name)![part], 'utf8');
 
   beforeAll(() => {
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    for (const ca of ['ca', 'other-ca']) {
-      openssl('req', '-x509', ...curve, '-keyout', `${ca}.key`, '-out', `${ca}.pem`, '-subj', `/CN=${ca}`);
-    }
-    for (const [name, ca] of [
-      ['controller', 'ca'],
-      ['switch1', 'ca'],
-      ['switch2', 'ca'],
-      ['stranger', 'other-ca'],
-    ]) {
-      openssl('req', ...curve.slice(0, 5), '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-      openssl(
-        'x509',
-        '-req',
-        '-in',
-        `${name}.csr`,
-        '-CA',
-        `${ca}.pem`,
-        '-CAkey',
-        `${ca}.key`,
-        '-CAcreateserial',
-        '-days',
-        '2',
-        '-out',
-        `${name}.pem`,
-      );
-    }
+    ours = new Authority();
+    theirs = new Authority();
+    for (const name of ['controller', 'switch1', 'switch2']) certificates.set(name, ours.issue(name));
+    certificates.set('stranger', theirs.issue('stranger'));
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
+  afterAll(() => {
+    ours.remove();
+    theirs.remove();
+  });
 
   const listener = (pinning: Pick<TlsOptions, 'pins' | 'pinnedOnly'> = {}) => ({
     host: '127.0.0.1',
     port: 0,
-    tls: { key: pem('controller.key'), cert: pem('controller.pem'), ca: pem('ca.pem'), ...pinning },
+    tls: {
+      key: pem('controller', 'key'),
+      cert: pem('controller', 'cert'),
+      ca: pem('controller', 'ca'),
+      ...pinning,
+    },
   });
   const as = (name: string) => ({
-    key: pem(`${name}.key`),
-    cert: pem(`${name}.pem`),
-    ca: pem('ca.pem'),
+    key: pem(name, 'key'),
+    cert: pem(name, 'cert'),
+    ca: pem('controller', 'ca'),
     checkServerIdentity: () => undefined,
   });
   const fingerprint = (name: string): string =>
-    openssl('x509', '-in', `${name}.pem`, '-noout', '-fingerprint', '-sha256').split('=')[1]!.trim();
+    ours
+      .openssl('x509', '-in', certificates.get(name)!.cert, '-noout', '-fingerprint', '-sha256')
+      .split('=')[1]!
+      .trim();
 
   it('a switch whose certificate our authority signed is up; others, and those without one, never are', async () => {
     const port = await serve({}, [listener()]);
     const peer = keep(await RawPeer.up(port, 1n, as('switch1')));
     await at.until(`up ${id(1n)}`);
-    const strangers = [as('stranger'), { ca: pem('ca.pem'), checkServerIdentity: () => undefined }];
+    const strangers = [as('stranger'), { ca: pem('controller', 'ca'), checkServerIdentity: () => undefined }];
     for (const stranger of strangers) {
       // TLS 1.3 tells a client of its refusal after its own handshake: the connection may seem open for a moment.
       const refused = await RawPeer.connect(port, stranger).catch(() => undefined);
