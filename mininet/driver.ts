@@ -142,6 +142,7 @@ export interface LabHypervisor extends Inside {
   readonly dpid: string;
   /** `tcp:HOST:PORT` of its database. */
   readonly ovsdb: string;
+  /** Where its tunnels end, in the underlay's family. */
   readonly tunnel: string;
   readonly tunnel6: string;
   /** Its interface on the underlay. */
@@ -171,6 +172,8 @@ export interface OverlayOptions {
   readonly vms?: number;
   readonly tenants?: number;
   readonly peers?: number;
+  /** IP version between the hypervisors; default 4, with IPv6 addresses there as well. */
+  readonly family?: 4 | 6;
   /** MTU of the underlay. */
   readonly mtu?: number;
   readonly unique?: boolean;

@@ -5,7 +5,7 @@
     bridge PREFIXm ── management ── eth1 of each hypervisor      100.127.NET.(10+n), its database at :6640
     bridge PREFIXu ── underlay ──── eth0 of each hypervisor and peer
     hypervisor PREFIXhN: its own ovsdb-server and ovs-vswitchd (userspace datapath);
-        br-phy holds eth0 and the tunnel address 192.0.2.(10+n), 2001:db8::(10+n); br-int, fail-mode secure, holds the machines
+        br-phy holds eth0 and the tunnel address 192.0.2.(10+n), 2001:db8::(10+n), or with --family 6 the latter only; br-int, fail-mode secure, holds the machines
     machine PREFIXvN: eth0, dealt to tenants round robin; the n-th machine of each tenant has the same MAC and addresses
     peer PREFIXpN: a host on the underlay alone, 192.0.2.(100+n), for tunnel endpoints of other makes
 
@@ -116,7 +116,8 @@ class Hypervisor(Host):
         facts = self.facts
         until("br-phy", lambda: "br-phy" in self.cmd("ip -o link"))
         self.cmd("ip link set br-phy up mtu", str(facts["mtu"]))
-        self.cmd(f"ip addr add {facts['tunnel']}/24 dev br-phy")
+        if facts["tunnel"] != facts["tunnel6"]:
+            self.cmd(f"ip addr add {facts['tunnel']}/24 dev br-phy")
         self.cmd(f"ip -6 addr add {facts['tunnel6']}/64 dev br-phy nodad")
 
     def daemon(self, *command):
@@ -162,7 +163,7 @@ def build(options):
             "dpid": f"{options.dpid_base + n:016x}",
             "mgmt": f"100.127.{options.net}.{10 + n}",
             "ovsdb": f"tcp:100.127.{options.net}.{10 + n}:6640",
-            "tunnel": f"192.0.2.{10 + n}",
+            "tunnel": f"2001:db8::{10 + n:x}" if options.family == 6 else f"192.0.2.{10 + n}",
             "tunnel6": f"2001:db8::{10 + n:x}",
             "hwaddr": f"02:fe:00:00:00:{10 + n:02x}",
             "underlay": under,
@@ -272,6 +273,7 @@ def main():
     parser.add_argument("--vms", type=int, default=6)
     parser.add_argument("--tenants", type=int, default=2)
     parser.add_argument("--peers", type=int, default=0)
+    parser.add_argument("--family", type=int, choices=(4, 6), default=4, help="IP version between the hypervisors")
     parser.add_argument("--mtu", type=int, default=1500, help="of the underlay")
     parser.add_argument("--unique", action="store_true", help="no overlapping addresses")
     parser.add_argument("--unplugged", action="store_true", help="machines are not plugged in at the start")

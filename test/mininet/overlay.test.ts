@@ -1,25 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { inHost, type LabHypervisor, type LabMachine, OverlayNet, Probe, ping } from '../../mininet/driver.ts';
+import { inHost, type LabHypervisor, type LabMachine, type OverlayNet, Probe, ping } from '../../mininet/driver.ts';
 import { udp4Frame } from '../../mininet/frames.ts';
 import { tryAll } from '../../mininet/matrix.ts';
 import { Capture } from '../kit/capture.ts';
-import { freePort, Netloom } from '../kit/netloom.ts';
+import type { Netloom } from '../kit/netloom.ts';
 import { ofctl } from '../kit/ofctl.ts';
+import { isReady, OverlayLab } from '../kit/overlay-lab.ts';
 
 /**
  * Two tenants with the same MAC and IP addresses over three hypervisors that share an IP underlay only, each with an Open vSwitch
  * of its own. Tests of this file build on each other: one network, used as operators would.
  */
 
+let lab: OverlayLab;
 let netloom: Netloom;
 let net: OverlayNet;
 const ALL_GOOD = { missing: [], leaked: [], astray: [], twice: [] };
 const hex = (text: string) => Buffer.from(text).toString('hex');
-const of = (tenant: string) => net.machines.filter((machine) => machine.tenant === tenant);
+const of = (tenant: string) => lab.of(tenant);
 const [t1, t2] = ['t1', 't2'] as const;
-
-const isReady = (body: { status?: { conditions?: { type: string; status: string }[] } }) =>
-  body.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 
 /** A whole flow table and group table, without what counts. */
 const rules = async (hypervisor: LabHypervisor): Promise<string> => {
@@ -37,33 +36,16 @@ const rules = async (hypervisor: LabHypervisor): Promise<string> => {
     .join('\n');
 };
 
-const bind = (machine: LabMachine) =>
-  netloom.ok('PUT', `/v1/tenants/${machine.tenant}/ports/${machine.name}?wait=ready&timeout=30s`, {
-    network: 'lan',
-    mac: machine.mac,
-    addresses: [machine.ip, machine.ip6],
-    binding: { hypervisor: machine.hypervisor, interfaceId: machine.interfaceId },
-  });
-
-const tunnelsAre = (fits: (state: string, from: string, to: string) => boolean) =>
-  netloom.until(
-    '/v1/tunnels?limit=1000',
-    (body) =>
-      body.items.length > 0 &&
-      body.items.every((each: { state: string; from: string; to: string }) => fits(each.state, each.from, each.to)),
-  );
+const bind = (machine: LabMachine) => lab.bind(machine);
+const tunnelsAre = (fits: (state: string, from: string, to: string) => boolean) => lab.tunnelsAre(fits);
 
 beforeAll(async () => {
-  net = await OverlayNet.start({ prefix: 'nlo', net: 21, dpidBase: 0x2100, hypervisors: 3, vms: 6, peers: 1 });
-  const [openflow, ovsdb] = [await freePort(), await freePort()].map((port) => `${net.management}:${port}`);
-  netloom = await Netloom.start('--openflow', openflow!, '--ovsdb', ovsdb!);
-  await net.controller(`tcp:${openflow}`);
+  lab = await OverlayLab.start({ prefix: 'nlo', net: 21, dpidBase: 0x2100, hypervisors: 3, vms: 6, peers: 1 });
+  ({ net, netloom } = lab);
   const [first, second, third] = net.hypervisors as [LabHypervisor, LabHypervisor, LabHypervisor];
-  for (const { name, dpid, tunnel, ovsdb: address } of [first, second]) {
-    await netloom.ok('PUT', `/v1/hypervisors/${name}`, { datapathId: dpid, tunnelAddresses: [tunnel], ovsdb: address });
-  }
+  for (const hypervisor of [first, second]) await lab.add(hypervisor);
   // The third dials in, and is approved by hand.
-  await net.manager(third, `tcp:${ovsdb}`);
+  await net.manager(third, `tcp:${lab.ovsdb}`);
   const { items } = await netloom.until('/v1/apps/hypervisors/candidates', (body) => body.items.length === 1);
   expect(items[0]).toMatchObject({
     systemId: third.name,
@@ -74,7 +56,7 @@ beforeAll(async () => {
     datapathId: third.dpid,
     tunnelAddresses: [third.tunnel],
   });
-  for (const { name } of net.hypervisors) await netloom.until(`/v1/hypervisors/${name}`, isReady);
+  await lab.hypervisorsReady();
   for (const tenant of [t1, t2]) {
     await netloom.ok('PUT', `/v1/tenants/${tenant}`, {});
     await netloom.ok('PUT', `/v1/tenants/${tenant}/networks/lan`, {
@@ -88,8 +70,7 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(async () => {
-  await net?.stop();
-  await netloom?.remove();
+  await lab?.stop();
 }, 60_000);
 
 describe('two tenants with the same addresses on three hypervisors', () => {
