@@ -1,6 +1,15 @@
 /** The controller's door: what apps and programs that embed Netloom build on. */
 export * from './core/app.ts';
-export { type BoundTo, boundTo, foreignHost, physicalOf } from './core/attachment.ts';
+export {
+  allBoundTo,
+  type BoundTo,
+  boundTo,
+  foreignEnd,
+  foreignHost,
+  isForeign,
+  physicalOf,
+  resolveBinding,
+} from './core/attachment.ts';
 export {
   DEFAULT_NETWORK,
   type Effect,

@@ -93,7 +93,7 @@ type Shown = Pick<SimFlow, 'tableId' | 'cookie' | 'priority' | 'match'>;
 /** A frame on its way through one switch. */
 interface Context {
   readonly at: SimSwitch;
-  readonly inPort: number;
+  inPort: number;
   frame: Buffer;
   key: FlowKey;
   metadata: bigint;
@@ -229,6 +229,7 @@ const isTunnelField = (field: string): boolean => field === 'tunnelId' || /^tunI
 function put(context: Context, named: FieldName, value: bigint): void {
   const field = plain(named);
   if (field === 'metadata') context.metadata = value;
+  else if (field === 'inPort') context.inPort = Number(value);
   else if (/^reg\d+$/.test(field)) context.registers.set(field, value);
   else if (isTunnelField(field)) context.tunnel.set(field, value);
   else {

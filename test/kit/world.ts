@@ -1,4 +1,5 @@
 import {
+  type Binding,
   type Compiler,
   type DesiredChange,
   type Dpid,
@@ -13,9 +14,11 @@ import {
   type Owner,
   type Placement,
   type Port,
+  type PortEdit,
   type PortLabel,
   parseIp,
   type Rule,
+  rebound,
   type StateChange,
   type Tenant,
 } from '../../src/controller/index.ts';
@@ -26,11 +29,14 @@ import { ManualClock } from './manual-clock.ts';
 
 export type StateCompiler = Compiler<NetworkState, StateChange>;
 
+/** When everything happens. */
+export const NOW = '2026-01-01T00:00:00Z';
+
 const meta = (id: string) => ({
   id,
   revision: 1,
-  createdAt: '2026-01-01T00:00:00Z',
-  updatedAt: '2026-01-01T00:00:00Z',
+  createdAt: NOW,
+  updatedAt: NOW,
 });
 
 /** Datapath id of switch n. */
@@ -185,6 +191,9 @@ export class World {
 
   port(spec: PortSpec): this {
     const before = this.desired.ports.get(`${spec.tenant}/${spec.id}`);
+    const binding: Binding | undefined = spec.on
+      ? { hypervisor: spec.on[0], interfaceId: spec.on[1] }
+      : spec.at && { switch: dpid(spec.at[0]), port: spec.at[1] };
     const after: Port = {
       ...meta(spec.id),
       tenant: spec.tenant,
@@ -193,11 +202,17 @@ export class World {
       mac: spec.mac as Mac | 'learned',
       addresses: (spec.addresses ?? []).map(ip),
       portSecurity: spec.portSecurity ?? spec.mac !== 'learned',
-      binding: spec.on
-        ? { hypervisor: spec.on[0], interfaceId: spec.on[1] }
-        : spec.at && { switch: dpid(spec.at[0]), port: spec.at[1] },
+      binding,
+      migration: rebound(before, binding, NOW),
     };
     return this.apply({ kind: 'port', before, after });
+  }
+
+  /** One step of a port's move. Throws what the step throws. */
+  move(tenant: string, id: string, step: PortEdit): this {
+    const before = this.desired.ports.get(`${tenant}/${id}`)!;
+    const after = step(before, NOW);
+    return after === before ? this : this.apply({ kind: 'port', before, after });
   }
 
   deletePort(tenant: string, id: string): this {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { edit, makeWorld, perform } from './worlds.ts';
+import { makeWorld, movingEdit, perform } from './worlds.ts';
 
 describe('compiled rules', () => {
   it('are the same change by change as from nothing, after any sequence of edits', { timeout: 120_000 }, async () => {
@@ -8,7 +8,7 @@ describe('compiled rules', () => {
       fc.asyncProperty(
         fc.boolean(),
         fc.boolean(),
-        fc.array(edit, { minLength: 1, maxLength: 60, size: 'max' }),
+        fc.array(movingEdit, { minLength: 1, maxLength: 60, size: 'max' }),
         async (defaultNetwork, inRow, edits) => {
           const w = makeWorld(defaultNetwork, inRow);
           for (const e of edits) await perform(w, e);

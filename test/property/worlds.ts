@@ -3,7 +3,24 @@ import { fabricCompiler } from '../../src/apps/fabric/index.ts';
 import { learningCompiler } from '../../src/apps/learning/index.ts';
 import { overlayCompiler } from '../../src/apps/overlay/index.ts';
 import { tenantsCompiler } from '../../src/apps/tenants/index.ts';
-import { type Mac, membershipOf, type Network, type Port, parseIp } from '../../src/controller/index.ts';
+import {
+  ACTIVATION_SIGNS,
+  abortMigration,
+  finishMigration,
+  followMigration,
+  type Mac,
+  membershipOf,
+  type Network,
+  type Port,
+  type PortEdit,
+  parseIp,
+  RequestError,
+  readyMigration,
+  startMigration,
+  switchAtOnce,
+  switchMigration,
+  unreadyMigration,
+} from '../../src/controller/index.ts';
 import { dpid, World } from '../kit/world.ts';
 
 /** Random networks for the properties of compiled rules: edits as data, so that a failing sequence shrinks. */
@@ -102,7 +119,26 @@ export const edit = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('age' as const), n: switchNo, no: portNo }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('compile' as const) }) },
 );
-export type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never;
+
+/** The same with ports that move, to another place of the same kind or of the other. */
+export const movingEdit = fc.oneof(
+  { weight: 3, arbitrary: edit },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('move' as const),
+      tenant,
+      network,
+      host,
+      step: fc.constantFrom('start', 'start', 'follow', 'ready', 'unready', 'switch', 'atOnce', 'finish', 'abort'),
+      gone: fc.boolean(),
+      deliver: fc.constantFrom('both' as const, 'active' as const),
+      at: fc.option(at, { nil: undefined }),
+      on: fc.tuple(switchNo, fc.integer({ min: 1, max: 3 })),
+    }),
+  },
+);
+export type Edit = typeof movingEdit extends fc.Arbitrary<infer T> ? T : never;
 
 export const macOf = (n: number): Mac => (0x020000000000 + n) as Mac;
 export const ipv4Of = (n: number): string => `10.0.0.${n}`;
@@ -226,7 +262,26 @@ export async function perform(w: World, e: Edit): Promise<void> {
         ...(e.on ? { on: [`hv${e.on[0]}`, `nic${e.on[1]}`] as const } : {}),
       };
       if (e.plan) await plan(w, spec.tenant, id);
-      w.port(spec);
+      refusable(() => w.port(spec));
+      return;
+    }
+    case 'move': {
+      const port = w.desired.ports.get(`${e.tenant}/${e.network}${e.host}`);
+      if (!port?.binding) return;
+      const to = bindingOf(e.at) ?? { hypervisor: `hv${e.on[0]}`, interfaceId: `nic${e.on[1]}` };
+      const spec = { to, deliver: e.deliver, activateOn: ACTIVATION_SIGNS, activateAfterMs: undefined };
+      const started = port.migration?.startedAt ?? '';
+      const steps: Readonly<Record<typeof e.step, PortEdit>> = {
+        start: startMigration(spec),
+        follow: followMigration(spec, e.gone),
+        ready: readyMigration(started, e.gone),
+        unready: unreadyMigration(started),
+        switch: switchMigration(started, 'packet'),
+        atOnce: switchAtOnce(started, 'packet', e.gone),
+        finish: finishMigration(started, 0),
+        abort: abortMigration(started, 'test'),
+      };
+      refusable(() => w.move(e.tenant, port.id, steps[e.step]));
       return;
     }
     case 'deletePort':
@@ -250,6 +305,15 @@ export async function perform(w: World, e: Edit): Promise<void> {
       return;
     default:
       e satisfies never;
+  }
+}
+
+/** What REST would refuse is not done. */
+function refusable(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
   }
 }
 

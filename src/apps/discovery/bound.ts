@@ -1,4 +1,4 @@
-import type { Dpid, NetworkState, StateChange } from '../../controller/index.ts';
+import { bindingsOf, type Dpid, type NetworkState, type StateChange } from '../../controller/index.ts';
 
 /** Which ports of a switch tenants have claimed, by number or name, looked up once until a claim changes. */
 export class BoundPorts {
@@ -13,8 +13,8 @@ export class BoundPorts {
   changed(change: StateChange): ReadonlySet<Dpid> {
     const touched = new Set<Dpid>();
     if (change.kind !== 'port') return touched;
-    for (const binding of [change.before?.binding, change.after?.binding]) {
-      if (binding && 'switch' in binding) touched.add(binding.switch);
+    for (const port of [change.before, change.after]) {
+      for (const binding of port ? bindingsOf(port) : []) if ('switch' in binding) touched.add(binding.switch);
     }
     for (const dpid of touched) this.#refs.delete(dpid);
     return touched;
@@ -28,8 +28,10 @@ export class BoundPorts {
     let refs = this.#refs.get(dpid);
     if (!refs) {
       const claimed = new Set<string | number>();
-      for (const { binding } of this.#state.desired.portsBoundTo(dpid)) {
-        if (binding && 'switch' in binding) claimed.add(binding.port);
+      for (const port of this.#state.desired.portsBoundTo(dpid)) {
+        for (const binding of bindingsOf(port)) {
+          if ('switch' in binding && binding.switch === dpid) claimed.add(binding.port);
+        }
       }
       refs = claimed;
       this.#refs.set(dpid, refs);

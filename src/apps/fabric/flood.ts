@@ -60,9 +60,10 @@ const casts: readonly Cast[] = [
  * other member switch, and the rules that restore what arrives from them.
  */
 export function floodRules(network: number, dpid: Dpid, membership: Membership): readonly Rule[] {
-  const ports = membership.portsAt(network, dpid);
+  const members = membership.portCount(network, dpid);
+  const ports = membership.receiversAt(network, dpid);
   const others = membership.reachable(network, dpid).filter((other) => other !== dpid);
-  if (ports.length === 0 || (ports.length === 1 && others.length === 0)) return [];
+  if (members === 0 || (members === 1 && others.length === 0)) return [];
   const local = GroupId.local(network);
   const rules: Rule[] = [
     group({ id: local, type: 'all', buckets: ports.map((port) => ({ actions: [output(port)] })) }),

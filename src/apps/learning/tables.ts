@@ -167,7 +167,7 @@ export class Tables {
     const { index } = place.network;
     const copies: FloodCopy[] = [];
     for (const dpid of this.#membership.reachable(index, place.dpid)) {
-      const all = this.#membership.portsAt(index, dpid);
+      const all = this.#membership.receiversAt(index, dpid);
       const ports = dpid === place.dpid ? all.filter((no) => no !== place.no) : all;
       if (ports.length > 0) copies.push({ dpid, ports });
     }

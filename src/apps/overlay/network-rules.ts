@@ -75,12 +75,13 @@ function switchRules(
   const { index } = network;
   const transport = network.transport as TunnelType;
   const vtep = membership.vtepOf(dpid);
-  const ports = membership.portsAt(index, dpid);
+  const members = membership.portCount(index, dpid);
+  const ports = membership.receiversAt(index, dpid);
   const ways = peers.flatMap((peer) => {
     const steps = tunnelSteps(network, vtep, peer.addresses);
     return steps ? [{ peer, steps }] : [];
   });
-  if (ways.length === 0 && ports.length < 2) return [];
+  if (ways.length === 0 && members < 2) return [];
   const local = GroupId.local(index);
   const rules: Rule[] = [
     group({ id: local, type: 'all', buckets: ports.map((port) => ({ actions: [output(port)] })) }),

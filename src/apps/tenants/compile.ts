@@ -1,9 +1,10 @@
 import {
-  boundTo,
+  allBoundTo,
   type Compiler,
   type Dpid,
   type Effect,
-  foreignHost,
+  isForeign,
+  isMoving,
   type Membership,
   membershipOf,
   type NetworkState,
@@ -13,6 +14,7 @@ import {
   type Rule,
   type StateChange,
 } from '../../controller/index.ts';
+import { movingRules } from './move-rules.ts';
 import { metersOwner, parseOwner, portOwner, switchOwner } from './owners.ts';
 import { portRules } from './port-rules.ts';
 import { meterRules, switchRules } from './switch-rules.ts';
@@ -60,7 +62,8 @@ export const tenantsCompiler: Compiler<NetworkState, StateChange> = {
     if (kind === 'switch') return one(first as Dpid, switchRules(first as Dpid, membership));
     if (kind === 'meters') return one(second as Dpid, meterRules(first, second as Dpid, membership, state));
     const port = state.desired.ports.get(`${first}/${second}`);
-    return port ? portRules(port, membership, state) : new Map();
+    if (!port) return new Map();
+    return isMoving(port) ? movingRules(port, membership, state) : portRules(port, membership, state);
   },
 };
 
@@ -88,7 +91,7 @@ function* foreign(index: number, { desired }: NetworkState): Iterable<Owner> {
   for (const id of desired.hypervisorsOf(network.tenant, network.id)) {
     if (desired.hypervisors.get(id)?.datapathId !== undefined) continue;
     for (const port of desired.portsOfHypervisor(id)) {
-      if (port.tenant === network.tenant && port.network === network.id && foreignHost(port, desired)) {
+      if (port.tenant === network.tenant && port.network === network.id && isForeign(port, desired)) {
         yield portOwner(port);
       }
     }
@@ -103,10 +106,9 @@ function* quotaEdited(change: StateChange & { kind: 'tenant' }, state: NetworkSt
   if (!limitTurned && was?.bandwidthKbps === is?.bandwidthKbps && was?.packetInRate === is?.packetInRate) return;
   const switches = new Set<Dpid>();
   for (const port of state.desired.portsOf(tenant)) {
-    const bound = boundTo(port, state.desired);
-    if (!bound) continue;
-    switches.add(bound.dpid);
-    if (limitTurned) yield portOwner(port);
+    const places = allBoundTo(port, state.desired);
+    for (const { dpid } of places) switches.add(dpid);
+    if (limitTurned && places.length > 0) yield portOwner(port);
   }
   for (const dpid of switches) yield metersOwner(tenant, dpid, state);
 }

@@ -30,10 +30,12 @@ import { announcementRules, responderRules } from './respond.ts';
 
 const NOWHERE: Placement = new Map();
 
-type DeclaredPort = Port & { readonly mac: number };
-const isDeclared = (port: Port): port is DeclaredPort => port.mac !== 'learned';
+/** A port whose MAC is given. */
+export type DeclaredPort = Port & { readonly mac: number };
+/** True when the port's MAC is given. */
+export const isDeclared = (port: Port): port is DeclaredPort => port.mac !== 'learned';
 
-/** All rules of one port object: on its own switch, and on each member switch of its network that can reach it. */
+/** All rules of one port object that does not move: on its own switch, and on each member switch of its network that can reach it. */
 export function portRules(port: Port, membership: Membership, state: NetworkState): Placement {
   const host = foreignHost(port, state.desired);
   if (host) return foreignRules(port, host, membership, state);
@@ -92,7 +94,8 @@ function placed(
   return placement;
 }
 
-function classifyRule(port: Port, place: Member, state: NetworkState): Rule {
+/** Who sends from the physical port. */
+export function classifyRule(port: Port, place: Member, state: NetworkState): Rule {
   const tenant = state.desired.tenants.get(port.tenant);
   const limited = tenant?.quota.bandwidthKbps !== undefined && canMeter(tenant);
   return rule(pipeline.classify, {

@@ -1,5 +1,5 @@
 import type { Dpid } from '../kernel/index.ts';
-import type { DesiredReader, Hypervisor, Port } from '../model/index.ts';
+import { type Binding, bindingsOf, type DesiredReader, type Hypervisor, type Port } from '../model/index.ts';
 import type { ObservedPort, ObservedReader } from '../observed/index.ts';
 
 /** The switch that a port is bound to, and what names the physical port there. */
@@ -8,8 +8,15 @@ export type BoundTo =
   | { readonly dpid: Dpid; readonly interfaceId: string };
 
 /** Where a port is bound to, by switch or by hypervisor; undefined when it is bound to nothing that has a switch of ours. */
-export function boundTo(port: Port | undefined, desired: DesiredReader): BoundTo | undefined {
-  const binding = port?.binding;
+export const boundTo = (port: Port | undefined, desired: DesiredReader): BoundTo | undefined =>
+  resolveBinding(port?.binding, desired);
+
+/** The same for all places of a port: two while it moves, that which counts first. */
+export const allBoundTo = (port: Port, desired: DesiredReader): readonly BoundTo[] =>
+  bindingsOf(port).flatMap((binding) => resolveBinding(binding, desired) ?? []);
+
+/** The switch of ours that a binding names, and what names the physical port there. */
+export function resolveBinding(binding: Binding | undefined, desired: DesiredReader): BoundTo | undefined {
   if (!binding) return undefined;
   if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
   const dpid = desired.hypervisors.get(binding.hypervisor)?.datapathId;
@@ -17,8 +24,15 @@ export function boundTo(port: Port | undefined, desired: DesiredReader): BoundTo
 }
 
 /** The tunnel endpoint that a port is bound to when that is not ours to program. */
-export function foreignHost(port: Port, desired: DesiredReader): Hypervisor | undefined {
-  const { binding } = port;
+export const foreignHost = (port: Port, desired: DesiredReader): Hypervisor | undefined =>
+  foreignEnd(port.binding, desired);
+
+/** The same for all places of a port. */
+export const isForeign = (port: Port, desired: DesiredReader): boolean =>
+  bindingsOf(port).some((binding) => foreignEnd(binding, desired) !== undefined);
+
+/** The tunnel endpoint that a binding names when that is not ours to program. */
+export function foreignEnd(binding: Binding | undefined, desired: DesiredReader): Hypervisor | undefined {
   if (!binding || !('hypervisor' in binding)) return undefined;
   const hypervisor = desired.hypervisors.get(binding.hypervisor);
   return hypervisor?.datapathId === undefined ? hypervisor : undefined;

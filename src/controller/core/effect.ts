@@ -13,6 +13,8 @@ export interface Member {
   readonly network: number;
   /** The port object that claims it; undefined in the default network. */
   readonly port: Port | undefined;
+  /** Frames for the network and for the port object go there; false at the place of a move that does not count (yet, or any more). */
+  readonly receives: boolean;
 }
 
 /** A physical port that carries something else than before, or for somebody else. */

@@ -1,8 +1,18 @@
 import type { Dpid } from '../kernel/index.ts';
-import type { Hypervisor, Network, Port } from '../model/index.ts';
+import { bindingsOf, type Hypervisor, isBeforeSwitch, type Network, otherBinding, type Port } from '../model/index.ts';
 import type { ObservedPort, ObservedSwitch, TunnelType } from '../observed/index.ts';
 import type { NetworkState, StateChange } from './app.ts';
-import { type BoundTo, boundTo, foreignHost, physicalOf, type Ref, refOf, refsOf } from './attachment.ts';
+import {
+  allBoundTo,
+  type BoundTo,
+  boundTo,
+  isForeign,
+  physicalOf,
+  type Ref,
+  refOf,
+  refsOf,
+  resolveBinding,
+} from './attachment.ts';
 import {
   addTo,
   DEFAULT_NETWORK,
@@ -29,8 +39,8 @@ interface SwitchRecord {
   /** Port objects bound here by what their binding names, lowest endpoint id first. */
   readonly claims: Map<Ref, Port[]>;
   readonly members: Map<number, Member>;
-  /** Where port objects are, by their key. */
-  readonly placed: Map<string, number>;
+  /** Where port objects are, by their key; one that moves within the switch is at two ports. */
+  readonly placed: Map<string, Set<number>>;
   /** Members that a port object claims. */
   claimed: number;
   /** Its end of the tunnels, when it is a hypervisor's. */
@@ -110,7 +120,18 @@ export class Membership {
 
   /** The physical port that this port object has, undefined when it has none. */
   placeOf(port: Port): Member | undefined {
-    const bound = boundTo(port, this.#state.desired);
+    return this.#memberAt(port, boundTo(port, this.#state.desired));
+  }
+
+  /** The other physical port of a port object that moves: the new one until it switches over, then the old one. */
+  otherPlaceOf(port: Port): Member | undefined {
+    const other = this.#memberAt(port, resolveBinding(otherBinding(port), this.#state.desired));
+    if (!other) return undefined;
+    const place = this.placeOf(port);
+    return place?.dpid === other.dpid && place.no === other.no ? undefined : other;
+  }
+
+  #memberAt(port: Port, bound: BoundTo | undefined): Member | undefined {
     const physical = bound && physicalOf(bound, this.#state.observed);
     const member = physical && this.at(bound.dpid, physical.no);
     return member?.port !== undefined && portKey(member.port) === portKey(port) ? member : undefined;
@@ -119,6 +140,11 @@ export class Membership {
   /** Member ports of a network on a switch, ascending. */
   portsAt(network: number, dpid: Dpid): readonly number[] {
     return [...this.#segments.ports(network, dpid)].sort((a, b) => a - b);
+  }
+
+  /** Those of them that frames for all members go to. */
+  receiversAt(network: number, dpid: Dpid): readonly number[] {
+    return this.portsAt(network, dpid).filter((no) => this.at(dpid, no)?.receives === true);
   }
 
   /** Number of member ports of a network on a switch. */
@@ -236,9 +262,8 @@ export class Membership {
     this.#declare(portKey(edited), now);
     for (const port of new Set([before, after, now])) {
       if (!port) continue;
-      const bound = boundTo(port, this.#state.desired);
-      if (bound) this.#rebind(bound, edited, effect);
-      else if (foreignHost(port, this.#state.desired)) this.#foreignMoved(port, effect);
+      for (const bound of allBoundTo(port, this.#state.desired)) this.#rebind(bound, edited, effect);
+      if (isForeign(port, this.#state.desired)) this.#foreignMoved(port, effect);
     }
   }
 
@@ -263,9 +288,11 @@ export class Membership {
     for (const port of this.#state.desired.portsOfHypervisor(id)) {
       effect.ports.add(portKey(port));
       if (dpids.has(undefined)) this.#foreignMoved(port, effect);
-      if (!port.binding || !('hypervisor' in port.binding)) continue;
-      const { interfaceId } = port.binding;
-      for (const dpid of dpids) if (dpid !== undefined) this.#rebind({ dpid, interfaceId }, port, effect);
+      for (const binding of bindingsOf(port)) {
+        if (!('hypervisor' in binding) || binding.hypervisor !== id) continue;
+        const { interfaceId } = binding;
+        for (const dpid of dpids) if (dpid !== undefined) this.#rebind({ dpid, interfaceId }, port, effect);
+      }
     }
     for (const dpid of dpids) {
       const record = dpid === undefined ? undefined : this.#switches.get(dpid);
@@ -351,8 +378,8 @@ export class Membership {
     const key = portKey(port);
     const others = (record.claims.get(ref) ?? []).filter((other) => portKey(other) !== key);
     const now = this.#state.desired.ports.get(key);
-    const bound = boundTo(now, this.#state.desired);
-    if (now && bound?.dpid === record.dpid && refOf(bound) === ref) {
+    const bounds = now ? allBoundTo(now, this.#state.desired) : [];
+    if (now && bounds.some((bound) => bound.dpid === record.dpid && refOf(bound) === ref)) {
       others.push(now);
       others.sort((a, b) => a.endpoint - b.endpoint);
     }
@@ -402,7 +429,11 @@ export class Membership {
     const hypervisor = desired.hypervisorByDpid(now.dpid);
     const bound = hypervisor ? desired.portsOfHypervisor(hypervisor.id) : [];
     for (const ports of [desired.portsBoundTo(now.dpid), bound]) {
-      for (const port of ports) this.#claim(record, refOf(boundTo(port, desired)!), port);
+      for (const port of ports) {
+        for (const bound of allBoundTo(port, desired)) {
+          if (bound.dpid === now.dpid) this.#claim(record, refOf(bound), port);
+        }
+      }
     }
     return record;
   }
@@ -433,8 +464,9 @@ export class Membership {
         const bearer = physicalOf(bound, this.#state.observed);
         if (bearer && bearer.no !== physical.no) this.#resolve(record, bearer.no, effect);
         for (const claimant of claimants) {
-          const no = record.placed.get(portKey(claimant));
-          if (no !== undefined && no !== physical.no) this.#resolve(record, no, effect);
+          for (const no of [...(record.placed.get(portKey(claimant)) ?? [])]) {
+            if (no !== physical.no) this.#resolve(record, no, effect);
+          }
         }
       }
     }
@@ -449,7 +481,8 @@ export class Membership {
       return;
     }
     let winner: Port | undefined;
-    const claimants = refsOf(record.dpid, physical, observed).flatMap((ref) => record.claims.get(ref) ?? []);
+    const refs = refsOf(record.dpid, physical, observed);
+    const claimants = refs.flatMap((ref) => record.claims.get(ref) ?? []);
     for (const claimant of claimants) {
       if (winner && winner.endpoint <= claimant.endpoint) continue;
       if (desired.networks.has(networkKey(claimant))) winner = claimant;
@@ -457,21 +490,29 @@ export class Membership {
     const network = winner ? desired.networks.get(networkKey(winner))!.index : DEFAULT_NETWORK;
     const member =
       winner || (defaultNetwork && physical.role === 'edge')
-        ? { dpid: record.dpid, no, network, port: winner }
+        ? { dpid: record.dpid, no, network, port: winner, receives: this.#receives(record, refs, winner) }
         : undefined;
     this.#set(record, no, member, effect);
   }
 
+  /** Frames go to the place that counts; to the new one of a port that moves as well, when that is wanted. */
+  #receives(record: SwitchRecord, refs: readonly Ref[], port: Port | undefined): boolean {
+    if (!port?.migration) return true;
+    const bound = boundTo(port, this.#state.desired);
+    if (bound?.dpid === record.dpid && refs.includes(refOf(bound))) return true;
+    return isBeforeSwitch(port) && port.migration.deliver === 'both';
+  }
+
   #set(record: SwitchRecord, no: number, member: Member | undefined, effect: MutableEffect): void {
     const old = record.members.get(no);
-    if (old?.network === member?.network && old?.port === member?.port) return;
+    if (old?.network === member?.network && old?.port === member?.port && old?.receives === member?.receives) return;
     for (const port of [old?.port, member?.port]) {
       if (!port) continue;
       effect.ports.add(portKey(port));
       addTo(effect.tenants, port.tenant, record.dpid);
     }
-    if (old?.port && record.placed.get(portKey(old.port)) === no) record.placed.delete(portKey(old.port));
-    if (member?.port) record.placed.set(portKey(member.port), no);
+    if (old?.port) removeFrom(record.placed, portKey(old.port), no);
+    if (member?.port) addTo(record.placed, portKey(member.port), no);
     const claimedBefore = record.claimed;
     record.claimed += (member?.port ? 1 : 0) - (old?.port ? 1 : 0);
     if ((claimedBefore === 0) !== (record.claimed === 0)) effect.switches.add(record.dpid);
@@ -479,7 +520,8 @@ export class Membership {
     else record.members.delete(no);
     effect.places.push({ dpid: record.dpid, no, before: old, after: member });
     // A port that turns from declared to learned is punted differently: that counts as a change of the network's ports.
-    if (old?.network === member?.network && isLearned(old) === isLearned(member)) return;
+    const alike = isLearned(old) === isLearned(member) && old?.receives === member?.receives;
+    if (old?.network === member?.network && alike) return;
     for (const network of new Set([old?.network, member?.network])) {
       if (network !== undefined) addTo(effect.locals, network, record.dpid);
     }
@@ -512,6 +554,12 @@ export class Membership {
       if (!this.#overlays.has(network)) this.#segments.move(network, record.dpid, from, to, effect);
     }
   }
+}
+
+function removeFrom(placed: Map<string, Set<number>>, key: string, no: number): void {
+  const ports = placed.get(key);
+  ports?.delete(no);
+  if (ports?.size === 0) placed.delete(key);
 }
 
 /** A form that can be compared. */

@@ -28,47 +28,75 @@ export interface Endpoint {
 export const addressOf = ({ dpid, endpoint }: Endpoint, membership: Membership): number =>
   fabricAddress(FabricType.endpoint, membership.indexOf(dpid), endpoint);
 
+/** Steps by which a switch sends a frame that is its own, not one that came through a tunnel. */
+export type Way = readonly Step[];
+
 /**
- * The rule by which each other member switch sends frames to an endpoint: over the fabric, or through a tunnel. Switches share rule
- * objects where they can: the cost of an endpoint is its rules, not its rules times the switches.
+ * How each other member switch sends frames to an endpoint: over the fabric, or through a tunnel. Switches share the lists where they
+ * can: the cost of an endpoint is its ways, not its ways times the switches.
  */
-export function remoteRules(to: Endpoint, membership: Membership, state: NetworkState): ReadonlyMap<Dpid, Rule> {
+export function waysTo(to: Endpoint, membership: Membership, state: NetworkState): ReadonlyMap<Dpid, Way> {
   const network = state.desired.networkByIndex(to.network);
   const others = membership.reachable(to.network, to.dpid).filter((dpid) => dpid !== to.dpid);
   if (network && isOverlay(network.transport)) {
-    return tunnelRules(to.network, to.mac, others, membership.vtepOf(to.dpid)?.addresses ?? [], membership, state);
+    return tunnelWays(to.network, others, membership.vtepOf(to.dpid)?.addresses ?? [], membership, state);
   }
-  const index = membership.indexOf(to.dpid);
-  const match = { network: to.network, ethDst: to.mac };
-  const steps = [set('ethDst', addressOf(to, membership)), toGroup(GroupId.hop(index))];
-  const shared = others.length > 0 ? rule(pipeline.switch, { priority: Priority.exact, match, do: steps }) : undefined;
-  return new Map(others.map((dpid) => [dpid, shared!]));
+  const way = [set('ethDst', addressOf(to, membership)), toGroup(GroupId.hop(membership.indexOf(to.dpid)))];
+  return new Map(others.map((dpid) => [dpid, way]));
 }
 
+/** How each of these switches sends frames to a tunnel endpoint. Those that have no way to it are left out. */
+export function tunnelWays(
+  index: number,
+  from: Iterable<Dpid>,
+  to: readonly IpAddress[],
+  membership: Membership,
+  state: NetworkState,
+): ReadonlyMap<Dpid, Way> {
+  const ways = new Map<Dpid, Way>();
+  const network = state.desired.networkByIndex(index);
+  if (!network) return ways;
+  const shared = new Map<string, Way>();
+  for (const dpid of from) {
+    const steps = tunnelSteps(network, membership.vtepOf(dpid), to);
+    if (!steps) continue;
+    const key = stepsKey(steps);
+    const known = shared.get(key) ?? steps;
+    shared.set(key, known);
+    ways.set(dpid, known);
+  }
+  return ways;
+}
+
+/** The rule by which each other member switch sends frames to an endpoint. Shared where the ways are. */
+export const remoteRules = (to: Endpoint, membership: Membership, state: NetworkState): ReadonlyMap<Dpid, Rule> =>
+  wayRules(to.network, to.mac, waysTo(to, membership, state), state);
+
 /** The rule by which each of these switches sends frames for a MAC to a tunnel endpoint. Those that have no way to it are left out. */
-export function tunnelRules(
+export const tunnelRules = (
   index: number,
   mac: number,
   from: Iterable<Dpid>,
   to: readonly IpAddress[],
   membership: Membership,
   state: NetworkState,
+): ReadonlyMap<Dpid, Rule> => wayRules(index, mac, tunnelWays(index, from, to, membership, state), state);
+
+function wayRules(
+  network: number,
+  mac: number,
+  ways: ReadonlyMap<Dpid, Way>,
+  state: NetworkState,
 ): ReadonlyMap<Dpid, Rule> {
   const rules = new Map<Dpid, Rule>();
-  const network = state.desired.networkByIndex(index);
-  if (!network) return rules;
-  const shared = new Map<string, Rule>();
-  for (const dpid of from) {
-    const steps = tunnelSteps(network, membership.vtepOf(dpid), to);
-    if (!steps) continue;
-    const key = stepsKey(steps);
-    let known = shared.get(key);
-    if (!known) {
-      // What came through a tunnel does not go through another one.
-      const match = { network: index, arrived: 0, ethDst: mac };
-      known = rule(pipeline.switch, { priority: Priority.exact, match, do: steps });
-      shared.set(key, known);
-    }
+  const shared = new Map<Way, Rule>();
+  // What came through a tunnel does not go through another one.
+  const own = isOverlay(state.desired.networkByIndex(network)?.transport) ? { arrived: 0 } : {};
+  for (const [dpid, way] of ways) {
+    const known =
+      shared.get(way) ??
+      rule(pipeline.switch, { priority: Priority.exact, match: { network, ...own, ethDst: mac }, do: way });
+    shared.set(way, known);
     rules.set(dpid, known);
   }
   return rules;

@@ -1,4 +1,5 @@
 import type { Dpid } from '../kernel/index.ts';
+import { bindingsOf } from './migration.ts';
 import type { ObjectKind } from './service-types.ts';
 import { byText, SortedList } from './sorted.ts';
 import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
@@ -18,30 +19,30 @@ class Members {
 
   add(port: Port): void {
     this.ports.add(port);
-    const hypervisor = hypervisorOf(port);
-    if (hypervisor === undefined) return;
-    this.#perHypervisor.set(hypervisor, (this.#perHypervisor.get(hypervisor) ?? 0) + 1);
-    this.hypervisors.add(hypervisor);
+    for (const hypervisor of hypervisorsOf(port)) {
+      this.#perHypervisor.set(hypervisor, (this.#perHypervisor.get(hypervisor) ?? 0) + 1);
+      this.hypervisors.add(hypervisor);
+    }
   }
 
   remove(port: Port): void {
     this.ports.remove(port);
-    const hypervisor = hypervisorOf(port);
-    if (hypervisor === undefined) return;
-    const left = this.#perHypervisor.get(hypervisor)! - 1;
-    if (left > 0) this.#perHypervisor.set(hypervisor, left);
-    else {
-      this.#perHypervisor.delete(hypervisor);
-      this.hypervisors.delete(hypervisor);
+    for (const hypervisor of hypervisorsOf(port)) {
+      const left = this.#perHypervisor.get(hypervisor)! - 1;
+      if (left > 0) this.#perHypervisor.set(hypervisor, left);
+      else {
+        this.#perHypervisor.delete(hypervisor);
+        this.hypervisors.delete(hypervisor);
+      }
     }
   }
 }
 
-const switchOf = (port: Port): Dpid | undefined =>
-  port.binding && 'switch' in port.binding ? port.binding.switch : undefined;
+const switchesOf = (port: Port): ReadonlySet<Dpid> =>
+  new Set(bindingsOf(port).flatMap((binding) => ('switch' in binding ? [binding.switch] : [])));
 
-const hypervisorOf = (port: Port): string | undefined =>
-  port.binding && 'hypervisor' in port.binding ? port.binding.hypervisor : undefined;
+const hypervisorsOf = (port: Port): ReadonlySet<string> =>
+  new Set(bindingsOf(port).flatMap((binding) => ('hypervisor' in binding ? [binding.hypervisor] : [])));
 
 /**
  * Desired state in memory, with its indices kept as changes come. `revert` takes back what `apply` did, so that a plan can be
@@ -169,8 +170,8 @@ export class Desired implements DesiredReader {
     const members = this.#members.get(key) ?? new Members();
     this.#members.set(key, members);
     members.add(port);
-    bind(this.#boundToSwitch, switchOf(port), port);
-    bind(this.#boundToHypervisor, hypervisorOf(port), port);
+    bind(this.#boundToSwitch, switchesOf(port), port);
+    bind(this.#boundToHypervisor, hypervisorsOf(port), port);
   }
 
   #detach(port: Port): void {
@@ -178,22 +179,25 @@ export class Desired implements DesiredReader {
     const members = this.#members.get(key);
     members?.remove(port);
     if (members?.ports.size === 0) this.#members.delete(key);
-    unbind(this.#boundToSwitch, switchOf(port), port);
-    unbind(this.#boundToHypervisor, hypervisorOf(port), port);
+    unbind(this.#boundToSwitch, switchesOf(port), port);
+    unbind(this.#boundToHypervisor, hypervisorsOf(port), port);
   }
 }
 
-function bind(bound: Map<string, SortedList<Port>>, key: string | undefined, port: Port): void {
-  if (key === undefined) return;
-  const ports = bound.get(key) ?? newPorts();
-  bound.set(key, ports);
-  ports.add(port);
+function bind(bound: Map<string, SortedList<Port>>, keys: Iterable<string>, port: Port): void {
+  for (const key of keys) {
+    const ports = bound.get(key) ?? newPorts();
+    bound.set(key, ports);
+    ports.add(port);
+  }
 }
 
-function unbind(bound: Map<string, SortedList<Port>>, key: string | undefined, port: Port): void {
-  const ports = key === undefined ? undefined : bound.get(key);
-  ports?.remove(port);
-  if (key !== undefined && ports?.size === 0) bound.delete(key);
+function unbind(bound: Map<string, SortedList<Port>>, keys: Iterable<string>, port: Port): void {
+  for (const key of keys) {
+    const ports = bound.get(key);
+    ports?.remove(port);
+    if (ports?.size === 0) bound.delete(key);
+  }
 }
 
 const fullKey = (object: Network | Port | undefined): string | undefined => object && keyOf(object.tenant, object.id);

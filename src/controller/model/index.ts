@@ -1,10 +1,13 @@
+export * from './binding.ts';
 export { Desired } from './desired.ts';
 export { invalid, jsonProblems, mergePatch, parseJson, pointerStep } from './json.ts';
+export * from './migration.ts';
 export { idsOf, largestMtu, restPath, type Underlay } from './objects.ts';
 export {
   BindingSchema,
   ID_PATTERN,
   isId,
+  MigrationSchema,
   NetworkSchema,
   PortSchema,
   QuotaSchema,

@@ -15,7 +15,9 @@ import {
   prefixContains,
   type SegmentId,
 } from '../kernel/index.ts';
+import { readBinding } from './binding.ts';
 import { invalid, isObject, jsonObject } from './json.ts';
+import { migrationJson, readMigration } from './migration.ts';
 import {
   type Bodies,
   checkShape,
@@ -222,14 +224,6 @@ function readAddresses(texts: readonly string[], problems: FieldProblem[], at = 
   return addresses;
 }
 
-function readBinding(body: NonNullable<PortBody['binding']>): Binding {
-  if ('hypervisor' in body) return { hypervisor: body.hypervisor, interfaceId: body.interfaceId };
-  // The schema has checked the form. Digits alone are a number: who writes "3" means port 3.
-  const dpid = parseDpid(body.switch)!;
-  const { port } = body;
-  return { switch: dpid, port: typeof port === 'string' && /^[1-9]\d{0,9}$/.test(port) ? Number(port) : port };
-}
-
 function readHypervisor(body: HypervisorBody, problems: FieldProblem[]): HypervisorSpec {
   const tunnelAddresses = readAddresses(body.tunnelAddresses ?? [], problems, '/tunnelAddresses');
   for (const family of [4, 6] as const) {
@@ -302,6 +296,7 @@ export function toStored<K extends ObjectKind>(kind: K, object: Objects[K]): str
   return JSON.stringify({
     ...writtenFields(kind, object as Specs[K]),
     ...allocated(object),
+    ...('endpoint' in object && object.migration ? { migration: migrationJson(object.migration) } : {}),
     createdAt: object.createdAt,
     updatedAt: object.updatedAt,
   });
@@ -311,7 +306,7 @@ export function toStored<K extends ObjectKind>(kind: K, object: Objects[K]): str
 export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revision: number): AnyObject {
   const stored: unknown = JSON.parse(text);
   if (!isObject(stored)) throw new TypeError('a stored object must be a JSON object');
-  const { index, endpoint, createdAt, updatedAt, ...body } = stored;
+  const { index, endpoint, migration, createdAt, updatedAt, ...body } = stored;
   if (typeof createdAt !== 'string' || typeof updatedAt !== 'string') {
     throw new TypeError('a stored object must have createdAt and updatedAt');
   }
@@ -321,7 +316,10 @@ export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revis
   if (typeof number !== 'number') throw new TypeError('a stored object must have its number');
   if (kind === 'tenant') return { id: ids.tenant, ...meta, ...readSpec(kind, body, undefined), index: number };
   const of = { tenant: ids.tenant, id: ids.id!, ...meta };
-  if (kind === 'port') return { ...of, ...readSpec(kind, body, undefined), endpoint: number };
+  if (kind === 'port') {
+    const port = { ...of, ...readSpec(kind, body, undefined), endpoint: number };
+    return migration === undefined ? port : { ...port, migration: readMigration(migration) };
+  }
   const { segmentId, ...spec } = readSpec(kind, body, undefined);
   if (segmentId === undefined) throw new TypeError('a stored network must have its segmentId');
   return { ...of, ...spec, segmentId, index: number };

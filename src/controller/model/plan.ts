@@ -3,6 +3,7 @@ import { type IdSpace, IdSpaces } from '../store/index.ts';
 import { type Desired, keyOf } from './desired.ts';
 import { type Draft, keys } from './draft.ts';
 import { invalid, mergePatch } from './json.ts';
+import { bindingsOf, rebound } from './migration.ts';
 import {
   idsOf,
   outsideSubnets,
@@ -54,6 +55,7 @@ export function planStep(context: PlanContext, draft: Draft, step: Step): StepPl
   draft.get(keys.object(step.kind, step.ids));
   checkConditions(step, current);
   if (step.action === 'delete') return planDelete(context, draft, step, current);
+  if (step.action === 'move') return planMove(context, draft, step, current as Port | undefined);
   const spec = step.action === 'put' ? step.spec : patched(context, step, current);
   return planPut(context, draft, step.kind, step.ids, spec, current);
 }
@@ -71,7 +73,7 @@ export const notFound = (kind: ObjectKind, ids: ObjectIds): RequestError =>
 
 function checkConditions(step: Step, current: AnyObject | undefined): void {
   const path = restPath(step.kind, step.ids);
-  if (step.action !== 'delete' && step.ifNoneMatch && current) {
+  if ('ifNoneMatch' in step && step.ifNoneMatch && current) {
     throw new RequestError(412, 'NL_PRECONDITION', `${path} exists already (If-None-Match: *)`, [], {
       revision: current.revision,
     });
@@ -241,9 +243,29 @@ function changePort(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Sp
   if (!before) checkCount(draft, tenant, 'ports', desired.countPorts(tenant.id));
   const path = restPath('port', ids);
   const endpoint = before?.endpoint ?? take(draft, IdSpaces.endpoint, path);
-  const after: Port = { tenant: ids.tenant, id: ids.id!, ...stamp(context, before), ...spec, endpoint };
+  const migration = rebound(before, spec.binding, context.now);
+  const after: Port = { tenant: ids.tenant, id: ids.id!, ...stamp(context, before), ...spec, endpoint, migration };
   claim(draft, path, before ? claimsOf(desired, before) : [], claimsOf(desired, after));
   return { kind: 'port', before, after };
+}
+
+/** A step of a port's move: only its places change, and what is known of the move. */
+function planMove(
+  context: PlanContext,
+  draft: Draft,
+  step: Extract<Step, { readonly action: 'move' }>,
+  before: Port | undefined,
+): StepPlan {
+  if (!before) throw notFound('port', step.ids);
+  const edited = step.edit(before, context.now);
+  if (edited === before) return { changes: [], object: { kind: 'port', object: before }, created: false };
+  const after: Port = { ...edited, ...stamp(context, before) };
+  claim(draft, restPath('port', step.ids), claimsOf(context.desired, before), claimsOf(context.desired, after));
+  const change: DesiredChange = { kind: 'port', before, after };
+  for (const hook of context.hooks) hook(change, context.desired);
+  draft.put(keys.object('port', step.ids), toStored('port', after));
+  context.desired.apply([change]);
+  return { changes: [change], object: { kind: 'port', object: after }, created: false };
 }
 
 /** Ports may be bound to a hypervisor that does not exist yet, as to a switch that was never seen. */
@@ -290,19 +312,18 @@ function claimsOf(desired: Desired, port: Port): Claim[] {
     const text = formatIp(address);
     add(`address/${index}/${text}`, `/addresses/${i}`, `address ${text} in network ${port.network}`);
   });
-  const { binding } = port;
-  if (binding && 'switch' in binding) {
-    // A number and a name are different claims even when they look alike.
-    const name = typeof binding.port === 'number' ? `#${binding.port}` : `=${binding.port}`;
-    add(`binding/switch/${binding.switch}/${name}`, '/binding', `port ${binding.port} of switch ${binding.switch}`);
-  } else if (binding) {
-    const { hypervisor, interfaceId } = binding;
-    add(
-      `binding/hypervisor/${hypervisor}/${interfaceId}`,
-      '/binding',
-      `interface ${interfaceId} of hypervisor ${hypervisor}`,
-    );
-  }
+  bindingsOf(port).forEach((binding, i) => {
+    const pointer = i === 0 ? '/binding' : '/to';
+    if ('switch' in binding) {
+      // A number and a name are different claims even when they look alike.
+      const name = typeof binding.port === 'number' ? `#${binding.port}` : `=${binding.port}`;
+      add(`binding/switch/${binding.switch}/${name}`, pointer, `port ${binding.port} of switch ${binding.switch}`);
+    } else {
+      const { hypervisor, interfaceId } = binding;
+      const what = `interface ${interfaceId} of hypervisor ${hypervisor}`;
+      add(`binding/hypervisor/${hypervisor}/${interfaceId}`, pointer, what);
+    }
+  });
   return claims;
 }
 

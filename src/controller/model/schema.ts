@@ -5,6 +5,7 @@ import { Settings } from 'typebox/system';
 import type { FieldProblem } from '../kernel/index.ts';
 import { isObject, jsonProblems, pointerStep } from './json.ts';
 import type { ObjectKind } from './service-types.ts';
+import { ACTIVATION_SIGNS } from './types.ts';
 
 // TypeBox stops at 8 errors by itself, which may hide the one that a user can act on. The bound is for hostile bodies.
 Settings.Set({ maxErrors: 1_000 });
@@ -127,6 +128,35 @@ export const PortSchema = Type.Object(
   { ...closed, description: 'Attachment of a machine to a network.' },
 );
 
+export const MigrationSchema = Type.Object(
+  {
+    to: BindingSchema,
+    deliver: Type.Optional(
+      Type.Enum(['both', 'active'], {
+        default: 'both',
+        description:
+          'Where frames for the port go before it switches over: to both places, or to the old one only (for switches of guests ' +
+          'that keep what arrives before the guest runs, which would then get it twice).',
+      }),
+    ),
+    activateOn: Type.Optional(
+      Type.Array(Type.Enum([...ACTIVATION_SIGNS]), {
+        maxItems: ACTIVATION_SIGNS.length,
+        description: 'Signs of the guest at its new place that switch it over; default all, empty: REST or time only.',
+      }),
+    ),
+    activateAfterMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400_000,
+        description: 'Time after which it switches over once it is ready, whatever is seen, ms. Absent: never.',
+      }),
+    ),
+  },
+  { ...closed, description: 'A move of a port.' },
+);
+export type MigrationBody = Type.Static<typeof MigrationSchema>;
+
 export const HypervisorSchema = Type.Object(
   {
     datapathId: Type.Optional(
@@ -197,6 +227,18 @@ export function checkShape<K extends ObjectKind>(
   const validator = validators[kind];
   if (validator.Check(body)) return { body: body as Bodies[K] };
   return { problems: explain(validator.Errors(body), schemas[kind], body) };
+}
+
+const migrationValidator: Validator = Compile(MigrationSchema);
+
+/** Checks the shape of what asks for a move; all problems, or the body with its type. */
+export function checkMigration(
+  body: unknown,
+): { readonly body: MigrationBody } | { readonly problems: readonly FieldProblem[] } {
+  const problems = jsonProblems(body);
+  if (problems.length > 0) return { problems };
+  if (migrationValidator.Check(body)) return { body: body as MigrationBody };
+  return { problems: explain(migrationValidator.Errors(body), MigrationSchema, body) };
 }
 
 function explain(errors: readonly TLocalizedValidationError[], root: unknown, body: unknown): FieldProblem[] {

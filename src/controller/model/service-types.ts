@@ -1,4 +1,5 @@
 import type { RequestError } from '../kernel/index.ts';
+import type { PortEdit } from './migration.ts';
 import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
 
 /** A value as JSON has it. */
@@ -146,6 +147,8 @@ export interface ObjectService {
   /** JSON merge patch (RFC 7396) on the fields one writes. */
   patch(kind: ObjectKind, ids: ObjectIds, body: unknown, options?: WriteOptions): Promise<WriteResult>;
   delete(kind: ObjectKind, ids: ObjectIds, options?: DeleteOptions): Promise<DeleteResult>;
+  /** A step of a port's move, stored as one change; refused by what the step throws, or 409 when its place is another port's. */
+  move(ids: ObjectIds, edit: PortEdit): Promise<WriteResult>;
   /** Throws RequestError 404 when it does not exist. */
   get(kind: ObjectKind, ids: ObjectIds): ObjectJson;
   /** Objects of a tenant, or of all tenants when `tenant` is absent. Throws RequestError (400, or 404 for the tenant). */

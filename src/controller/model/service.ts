@@ -13,6 +13,7 @@ import { Desired } from './desired.ts';
 import { Draft, keys, Mirror, objectOfKey, PREFIX } from './draft.ts';
 import { MAX_PROBLEMS } from './json.ts';
 import { listPage } from './list.ts';
+import type { PortEdit } from './migration.ts';
 import { allocated, fromStored, idsOf, restPath, type Underlay } from './objects.ts';
 import { fieldsOf, find, notFound, type PlanContext, planStep, type StepPlan } from './plan.ts';
 import { checkFlowQuotas } from './quota.ts';
@@ -24,6 +25,7 @@ import type {
   ChangeListener,
   DeleteOptions,
   DeleteResult,
+  JsonObject,
   ListOptions,
   ListResult,
   ObjectIds,
@@ -35,7 +37,7 @@ import type {
   WriteOptions,
   WriteResult,
 } from './service-types.ts';
-import { bulkRefusal, patchStep, putStep, type Step, stepOf } from './steps.ts';
+import { bulkRefusal, moveStep, patchStep, putStep, type Step, stepOf } from './steps.ts';
 import type { AnyObject, DesiredChange } from './types.ts';
 
 export interface ObjectServiceOptions {
@@ -157,6 +159,10 @@ class StoredObjects implements ObjectService {
     const step: Step = { action: 'delete', kind, ids, ifMatch: options.ifMatch, cascade: options.cascade ?? false };
     const outcome = await this.#submit([step], options.dryRun ?? false, false);
     return { ...deleteResult(outcome.plans[0]!, outcome.revision), ...planOf(outcome) };
+  }
+
+  async move(ids: ObjectIds, edit: PortEdit): Promise<WriteResult> {
+    return this.#write(moveStep(ids, edit), {});
   }
 
   get(kind: ObjectKind, ids: ObjectIds): ObjectJson {
@@ -488,7 +494,7 @@ class StoredObjects implements ObjectService {
       revision,
       createdAt: object.createdAt,
       updatedAt: object.updatedAt,
-      status: { ...allocated(object), ...provided },
+      status: { ...allocated(object), ...migrationOf(object), ...provided },
     };
   }
 
@@ -525,6 +531,12 @@ function rank({ kind, after }: DesiredChange): number {
   if (after) return { hypervisor: 1, tenant: 2, network: 3, port: 4 }[kind];
   return { port: 0, network: 5, tenant: 6, hypervisor: 7 }[kind];
 }
+
+/** A port's move in short, for its status. */
+const migrationOf = (object: AnyObject): JsonObject =>
+  'endpoint' in object && object.migration
+    ? { migration: { phase: object.migration.phase, to: { ...object.migration.to } } }
+    : {};
 
 const planOf = ({ plan }: Outcome): { readonly plan?: unknown } => (plan === undefined ? {} : { plan });
 

@@ -1,5 +1,6 @@
 import { type FieldProblem, RequestError } from '../kernel/index.ts';
 import { invalid, isObject, jsonProblems, MAX_PROBLEMS } from './json.ts';
+import type { PortEdit } from './migration.ts';
 import { readSpec, type Specs, type Underlay } from './objects.ts';
 import { ID_RULE, isId } from './schema.ts';
 import type { BulkOperation, ObjectIds, ObjectKind, WriteOptions } from './service-types.ts';
@@ -22,6 +23,13 @@ export type Step =
       readonly body: unknown;
       readonly ifMatch: number | undefined;
       readonly ifNoneMatch: boolean;
+    }
+  | {
+      readonly action: 'move';
+      readonly kind: 'port';
+      readonly ids: ObjectIds;
+      readonly edit: PortEdit;
+      readonly ifMatch: undefined;
     }
   | {
       readonly action: 'delete';
@@ -78,6 +86,12 @@ export function putStep(
 export function patchStep(kind: ObjectKind, ids: ObjectIds, body: unknown, options: WriteOptions): Step {
   checkPatch(kind, ids, body);
   return { action: 'patch', kind, ids, body, ifMatch: options.ifMatch, ifNoneMatch: options.ifNoneMatch ?? false };
+}
+
+/** A checked step of a move. Throws RequestError 400. */
+export function moveStep(ids: ObjectIds, edit: PortEdit): Step {
+  checkIds('port', ids);
+  return { action: 'move', kind: 'port', ids, edit, ifMatch: undefined };
 }
 
 /** The step of a bulk operation. Throws RequestError 400. */

@@ -44,6 +44,51 @@ export type Binding =
   | { readonly switch: Dpid /** Port name or number. */; readonly port: string | number }
   | { readonly hypervisor: string; readonly interfaceId: string };
 
+/**
+ * Where a move stands. `preparing`: the new place is being programmed. `ready`: switches have confirmed it; the guest may be resumed
+ * there. `switched`: it counts as being there; the old place forwards what still arrives. `done`: the old place knows nothing of it any
+ * more. `aborted`: it is where it was.
+ */
+export type MigrationPhase = 'preparing' | 'ready' | 'switched' | 'done' | 'aborted';
+
+/**
+ * By what a guest shows at its new place that it runs there: a reverse ARP request as virtual machine monitors send, a gratuitous ARP, a
+ * neighbour advertisement, or any packet that port security lets pass.
+ */
+export const ACTIVATION_SIGNS = ['rarp', 'garp', 'na', 'packet'] as const;
+export type ActivationSign = (typeof ACTIVATION_SIGNS)[number];
+
+/** What switched a move over: a sign of the guest, the REST call, the time-out, or that the guest's interface left the old place. */
+export type ActivatedBy = ActivationSign | 'complete' | 'timeout' | 'departure';
+
+/** A port that moves, or moved last. Times are ISO texts. */
+export interface Migration {
+  readonly from: Binding;
+  readonly to: Binding;
+  readonly phase: MigrationPhase;
+  /** Asked for by REST; false: found out from what switch databases say. */
+  readonly announced: boolean;
+  /** Whether frames for the port go to both places before it switches over, or to the old one only. */
+  readonly deliver: 'both' | 'active';
+  readonly activateOn: readonly ActivationSign[];
+  /** Time in `ready` after which it switches over whatever is seen, ms; undefined: never. */
+  readonly activateAfterMs: number | undefined;
+  readonly startedAt: string;
+  readonly readyAt: string | undefined;
+  readonly switchedAt: string | undefined;
+  readonly endedAt: string | undefined;
+  readonly activatedBy: ActivatedBy | undefined;
+  /** When it became ready, every sender's switch had confirmed that it sends to both places: nothing needs forwarding any more. */
+  readonly seamless: boolean;
+  /**
+   * Time during which frames went where the guest was not, as far as can be told: from the first sign that it had moved until the
+   * switches of all senders had confirmed the new place; 0 when frames went to both places all the time. Known once it is done.
+   */
+  readonly outageMs: number | undefined;
+  /** Why it was aborted. */
+  readonly reason: string | undefined;
+}
+
 export interface Port extends Meta {
   readonly tenant: string;
   /** Id of the endpoint, 1…2^23−1, allocated once and stored. */
@@ -53,7 +98,10 @@ export interface Port extends Meta {
   readonly mac: Mac | 'learned';
   readonly addresses: readonly IpAddress[];
   readonly portSecurity: boolean;
+  /** Where it is; while it moves, the place that counts: the old one until the move switches over. */
   readonly binding: Binding | undefined;
+  /** The move that is under way, or the last one. */
+  readonly migration?: Migration | undefined;
 }
 
 /**
@@ -91,11 +139,11 @@ export interface DesiredReader {
   portsOf(tenant: string): Iterable<Port>;
   /** Ports of a network, in order of endpoint id. */
   portsOfNetwork(tenant: string, network: string): Iterable<Port>;
-  /** Ports bound to a switch by (switch, port), in order of endpoint id. */
+  /** Ports bound to a switch by (switch, port), in order of endpoint id; those that move there or from there among them. */
   portsBoundTo(dpid: Dpid): Iterable<Port>;
-  /** Ports bound to a hypervisor, in order of endpoint id. */
+  /** Ports bound to a hypervisor, in order of endpoint id; those that move there or from there among them. */
   portsOfHypervisor(hypervisor: string): Iterable<Port>;
-  /** Hypervisors that ports of this network are bound to. */
+  /** Hypervisors that ports of this network are bound to, or move to or from. */
   hypervisorsOf(tenant: string, network: string): ReadonlySet<string>;
   hypervisorByDpid(dpid: Dpid): Hypervisor | undefined;
 }

@@ -195,9 +195,9 @@ export const pipeline = definePipeline({
     miss: 'drop',
   },
   deliver: {
-    doc: 'Restores the original destination and hands the frame to its port, or to all local ports of the network.',
+    doc: 'Restores the original destination and hands the frame to its port, or to all local ports of the network. Frames for a port that has moved away are sent on.',
     match: ['network', 'inPort', 'ethDst', 'ethType'],
-    writes: ['ethDst'],
+    writes: ['ethDst', 'nxmInPort'],
     next: [],
     miss: 'drop',
   },
