@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type Dpid, dpidOf, dpidValue } from '../../controller/index.ts';
 import {
   ChassisSubtype,
@@ -41,14 +41,14 @@ export type NoProbe = 'foreign' | 'malformed' | 'forged';
  * organisation's TLV with version, time and the first 16 bytes of an HMAC-SHA-256 over version, datapath id, port and time.
  */
 export class ProbeCodec {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #signed = Buffer.alloc(1 + 8 + 4 + 6);
   readonly #frame: Buffer;
   readonly #at: { readonly chassis: number; readonly port: number; readonly info: number };
 
   /** `ttl`: seconds a neighbour's LLDP may keep what it read. The key is this installation's secret. */
   constructor(key: Buffer, ttl: number) {
-    this.#key = key;
+    this.#key = createSecretKey(key);
     // Markers, so that the offsets come from the encoder and not from counting.
     const [chassis, port, info] = [Buffer.alloc(8, 0xc1), Buffer.alloc(4, 0xc2), Buffer.alloc(INFO_BYTES, 0xc3)];
     this.#frame = encodeLldpFrame({

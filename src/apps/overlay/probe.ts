@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type Dpid, dpidOf, dpidValue, type TunnelType } from '../../controller/index.ts';
 import { ETHERNET_HEADER, get16, get32, set16, set32, set48, set64 } from '../../ofproto/index.ts';
 
@@ -19,12 +19,12 @@ export interface TunnelProbe {
 
 /** Writes and reads probes of tunnels, signed so that no guest and no foreign endpoint can make or repeat one. */
 export class TunnelProbeCodec {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #run: Buffer;
 
   /** `key`: this installation's secret. `run`: 8 bytes that no other run of the controller has. */
   constructor(key: Buffer, run: Buffer) {
-    this.#key = createHmac('sha256', key).update('tunnel probe').digest();
+    this.#key = createSecretKey(createHmac('sha256', key).update('tunnel probe').digest());
     this.#run = run;
   }
 

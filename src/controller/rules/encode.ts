@@ -5,7 +5,6 @@ import {
   BundleFlag,
   Experimenter,
   ExperimenterFixed,
-  encodeMessage,
   FlowMod,
   FlowModCommand,
   Group,
@@ -16,13 +15,14 @@ import {
   Meter,
   MeterModBody,
   MeterModCommand,
+  messageTemplate,
   OnfType,
   Port,
   TableId,
-  version13,
   writeFlowMod,
   writeHeader,
 } from '../../ofproto/index.ts';
+import { COOKIE_SPACE, COOKIE_SPACE_MASK } from './cookie.ts';
 import type { Op } from './entry.ts';
 
 // Re-pointed for every message: encoding allocates nothing but the chunk.
@@ -112,33 +112,32 @@ export function bundleControl(control: keyof typeof BundleControl, bundleId: num
   return bytes;
 }
 
-const request = { type: 'multipartRequest', version: version13, xid: 0, flags: 0 } as const;
+const OUR_COOKIE = BigInt(COOKIE_SPACE) << 48n;
 
-/** Asks for flows whose cookie has these bits; for all of them when the mask is 0. The channel sets the xid. */
-export const flowStatsRequest = (cookie: bigint, cookieMask: bigint): Buffer =>
-  encodeMessage({ ...request, mp: 'flow', ...flowsOf(cookie, cookieMask) });
+const request = { type: 'multipartRequest', flags: 0 } as const;
+const anyFlow = { tableId: TableId.all, outPort: Port.any, outGroup: Group.any, match: [] };
+const allFlows = { ...anyFlow, cookie: 0n, cookieMask: 0n };
+const ourFlows = { ...anyFlow, cookie: OUR_COOKIE, cookieMask: COOKIE_SPACE_MASK };
 
-/** Asks how many flows there are whose cookie has these bits. */
-export const flowCountRequest = (cookie: bigint, cookieMask: bigint): Buffer =>
-  encodeMessage({ ...request, mp: 'aggregate', ...flowsOf(cookie, cookieMask) });
+// The channel sets the xid of requests.
 
-const flowsOf = (cookie: bigint, cookieMask: bigint) => ({
-  tableId: TableId.all,
-  outPort: Port.any,
-  outGroup: Group.any,
-  cookie,
-  cookieMask,
-  match: [],
-});
+/** Asks for all flows. */
+export const allFlowsRequest: () => Buffer = messageTemplate({ ...request, mp: 'flow', ...allFlows });
+
+/** Asks for flows with a cookie of ours. */
+export const ourFlowsRequest: () => Buffer = messageTemplate({ ...request, mp: 'flow', ...ourFlows });
+
+/** Asks how many flows there are with a cookie of ours. */
+export const ourFlowCountRequest: () => Buffer = messageTemplate({ ...request, mp: 'aggregate', ...ourFlows });
 
 /** Asks for the description of all groups. */
-export const groupDescRequest = (): Buffer => encodeMessage({ ...request, mp: 'groupDesc' });
+export const groupDescRequest: () => Buffer = messageTemplate({ ...request, mp: 'groupDesc' });
 
 /** Asks for the counters of all groups. */
-export const groupStatsRequest = (): Buffer => encodeMessage({ ...request, mp: 'group', groupId: Group.all });
+export const groupStatsRequest: () => Buffer = messageTemplate({ ...request, mp: 'group', groupId: Group.all });
 
 /** Asks for the configuration of all meters. */
-export const meterConfigRequest = (): Buffer => encodeMessage({ ...request, mp: 'meterConfig', meterId: Meter.all });
+export const meterConfigRequest: () => Buffer = messageTemplate({ ...request, mp: 'meterConfig', meterId: Meter.all });
 
 /** Asks for the counters of all meters. */
-export const meterStatsRequest = (): Buffer => encodeMessage({ ...request, mp: 'meter', meterId: Meter.all });
+export const meterStatsRequest: () => Buffer = messageTemplate({ ...request, mp: 'meter', meterId: Meter.all });

@@ -19,8 +19,8 @@ import {
 } from '../../ofproto/index.ts';
 import { SwitchError } from '../kernel/index.ts';
 import { sameRule } from './compare.ts';
-import { COOKIE_SPACE, COOKIE_SPACE_MASK, isOurs } from './cookie.ts';
-import { flowCountRequest, flowStatsRequest, groupDescRequest, meterConfigRequest } from './encode.ts';
+import { isOurs } from './cookie.ts';
+import { groupDescRequest, meterConfigRequest, ourFlowCountRequest, ourFlowsRequest } from './encode.ts';
 import { isOurGroup, isOurMeter } from './ids.ts';
 import { flowKey, groupKey, meterKey } from './keys.ts';
 import type { Slicer } from './slicer.ts';
@@ -48,8 +48,6 @@ export const flowStatsElement = { structure: 'ofp_flow_stats', lengthAt: 0, min:
 export const groupDescElement = { structure: 'ofp_group_desc', lengthAt: 0, min: GroupDescFixed.size } as const;
 /** As above. */
 export const meterConfigElement = { structure: 'ofp_meter_config', lengthAt: 0, min: MeterConfigFixed.size } as const;
-
-const OUR_COOKIE = BigInt(COOKIE_SPACE) << 48n;
 
 /** Flags that a flow keeps; the others say only how it is added. */
 const lastingFlags = FlowModFlag.sendFlowRemoved | FlowModFlag.noPacketCounts | FlowModFlag.noByteCounts;
@@ -80,7 +78,7 @@ export async function readRules(channel: SwitchChannel, slicer: Slicer): Promise
   const [meters, groups, flows] = await Promise.all([
     supported(channel.request(meterConfigRequest())),
     supported(channel.request(groupDescRequest())),
-    channel.request(flowStatsRequest(OUR_COOKIE, COOKIE_SPACE_MASK)),
+    channel.request(ourFlowsRequest()),
   ]);
   const rules: FoundRule[] = [];
   const foreignMeters: number[] = [];
@@ -114,25 +112,26 @@ export async function holdsStill(
   const [meters, groups, count] = await Promise.all([
     supported(channel.request(meterConfigRequest())),
     supported(channel.request(groupDescRequest())),
-    supported(channel.request(flowCountRequest(OUR_COOKIE, COOKIE_SPACE_MASK))),
+    supported(channel.request(ourFlowCountRequest())),
   ]);
   const at = Header.size + MultipartBody.size;
   const [reply] = count;
   if (!reply || reply.length < at + AggregateStats.size) return false;
   if (AggregateStats.view(reply, at).flowCount !== expected.flows) return false;
   let seen = 0;
-  const isExpected = (rule: Rule): boolean => {
-    seen++;
-    const known = expected.others.get(rule.key);
-    return known !== undefined && sameRule(known, rule);
-  };
   for (const element of elements(meters, meterConfigElement)) {
     const rule = meterOf(element);
-    if (isOurMeter(rule.meterId) && !isExpected(rule)) return false;
+    if (!isOurMeter(rule.meterId)) continue;
+    seen++;
+    const known = expected.others.get(rule.key);
+    if (known === undefined || !sameRule(known, rule)) return false;
   }
   for (const element of elements(groups, groupDescElement)) {
-    const rule = groupOf(element);
-    if (isOurGroup(rule.groupId) && !isExpected(rule)) return false;
+    const { groupId, groupType } = GroupDescFixed.view(element.bytes, element.at);
+    if (!isOurGroup(groupId)) continue;
+    seen++;
+    const known = expected.others.get(groupKey(groupId));
+    if (known?.kind !== 'group' || known.type !== groupType || !known.buckets.equals(bucketsOf(element))) return false;
   }
   return seen === expected.others.size;
 }
@@ -166,12 +165,19 @@ export function flowOf({ bytes, at, end }: Element): FlowRule {
   };
 }
 
-/** The group of an ofp_group_desc, in canonical form. */
-export function groupOf({ bytes, at, end }: Element): GroupRule {
-  const desc = GroupDescFixed.view(bytes, at);
+/** The group of an ofp_group_desc, in canonical form. Throws WireError. */
+export function groupOf(element: Element): GroupRule {
+  const { groupId, groupType: type } = GroupDescFixed.view(element.bytes, element.at);
+  const buckets = bucketsOf(element);
+  return { kind: 'group', groupId, type, buckets, refs: groupRefs(buckets), key: groupKey(groupId) };
+}
+
+/** The buckets of an ofp_group_desc, in canonical form. */
+function bucketsOf({ bytes, at, end }: Element): Buffer {
+  const { groupType } = GroupDescFixed.view(bytes, at);
   const buckets = copyOf(bytes, at + GroupDescFixed.size, end);
   // Weights mean something in select groups only; a switch may still answer with some.
-  if (desc.groupType !== GroupType.select) {
+  if (groupType !== GroupType.select) {
     for (let here = 0; here + BucketFixed.size <= buckets.length; ) {
       const bucket = BucketFixed.view(buckets, here);
       bucket.weight = 0;
@@ -179,8 +185,7 @@ export function groupOf({ bytes, at, end }: Element): GroupRule {
       here += bucket.length;
     }
   }
-  const { groupId, groupType: type } = desc;
-  return { kind: 'group', groupId, type, buckets, refs: groupRefs(buckets), key: groupKey(groupId) };
+  return buckets;
 }
 
 /** Ids of the groups that a bucket list hands packets to. Throws WireError. */

@@ -3,7 +3,7 @@ import { sameRule } from './compare.ts';
 import { formatCookie, isOurs } from './cookie.ts';
 import { bandsText, bucketsText, describeRule, groupTypeName, instructionsText, matchText } from './describe.ts';
 import {
-  flowStatsRequest,
+  allFlowsRequest,
   groupDescRequest,
   groupStatsRequest,
   meterConfigRequest,
@@ -104,7 +104,7 @@ export class SwitchViews {
 
   async flows(): Promise<FlowView[]> {
     const views: FlowView[] = [];
-    await this.#each(flowStatsRequest(0n, 0n), flowStatsElement, (element) => views.push(this.#flow(element)));
+    await this.#each(allFlowsRequest(), flowStatsElement, (element) => views.push(this.#flow(element)));
     return views.sort((a, b) => a.tableId - b.tableId || b.priority - a.priority || (a.match < b.match ? -1 : 1));
   }
 
@@ -171,7 +171,7 @@ export class SwitchViews {
       const rule = groupOf(element);
       compare(rule, isOurGroup(rule.groupId));
     });
-    await this.#each(flowStatsRequest(0n, 0n), flowStatsElement, (element) => {
+    await this.#each(allFlowsRequest(), flowStatsElement, (element) => {
       compare(flowOf(element), isOurs(FlowStatsFixed.view(element.bytes, element.at).cookieHi));
     });
     for (const { key, wanted } of this.#ledger.entries()) {

@@ -428,7 +428,7 @@ export class Connection implements TransportOwner, Claimant, HandshakeHost {
     else if (reason === 'peer-closed' && this.#dpid === undefined)
       log.debug(fields, 'OpenFlow connection left at once');
     else limitedLog.warn(fields, 'OpenFlow connection ended before the switch was up');
-    const error = this.#closedError(`${reason}: ${detail}`);
+    const error = (): ClosedError => this.#closedError(`${reason}: ${detail}`);
     this.#requests.close(error);
     this.transport.fail(error);
     this.#probeAnswered = undefined;

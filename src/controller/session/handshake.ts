@@ -116,7 +116,7 @@ export class Handshake {
       this.#host.failed('version', `hello of version ${bytes[at]} does not offer 1.3`, told);
     } else {
       this.#awaits = 'features';
-      this.#host.write(messages.encode({ type: 'featuresRequest' }, this.#requests.nextXid()));
+      this.#host.write(messages.featuresRequest(this.#requests.nextXid()));
     }
   }
 

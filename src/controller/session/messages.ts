@@ -12,6 +12,7 @@ import {
   type MessageName,
   type MessageOf,
   matchEnd,
+  messageTemplate,
   type ReplyBodies,
   version13,
   WireError,
@@ -32,14 +33,18 @@ export const refusals = {
 } as const satisfies Readonly<Record<string, ErrorReply>>;
 
 /** Hello with a version bitmap that holds 1.3 only. */
-export const hello = (xid: number): Buffer =>
-  encode({ type: 'hello', elements: [{ type: 'versionBitmap', bitmaps: [1 << version13] }] }, xid);
+export const hello: (xid: number) => Buffer = messageTemplate({
+  type: 'hello',
+  elements: [{ type: 'versionBitmap', bitmaps: [1 << version13] }],
+});
+
+export const featuresRequest: (xid: number) => Buffer = messageTemplate({ type: 'featuresRequest' });
 
 /** Whole packets, not their beginnings. */
-export const setConfig = (xid: number): Buffer => encode({ type: 'setConfig', flags: 0, missSendLen: 0xffff }, xid);
+export const setConfig: (xid: number) => Buffer = messageTemplate({ type: 'setConfig', flags: 0, missSendLen: 0xffff });
 
-export const portDescRequest = (): Buffer => encode({ type: 'multipartRequest', mp: 'portDesc', flags: 0 });
-export const descRequest = (): Buffer => encode({ type: 'multipartRequest', mp: 'desc', flags: 0 });
+export const portDescRequest: () => Buffer = messageTemplate({ type: 'multipartRequest', mp: 'portDesc', flags: 0 });
+export const descRequest: () => Buffer = messageTemplate({ type: 'multipartRequest', mp: 'desc', flags: 0 });
 
 export const roleRequest = (role: number, generationId: bigint): Buffer =>
   encode({ type: 'roleRequest', role, generationId });

@@ -63,7 +63,7 @@ export class RequestTable {
   #watches: readonly ErrorWatch[] = [];
   #held = 0;
   #lastXid = 0;
-  #closed: ClosedError | undefined;
+  #closed: (() => ClosedError) | undefined;
 
   constructor(host: RequestHost, counters: SessionCounters, limits: { requests: number; replyBytes: number }) {
     this.#host = host;
@@ -107,7 +107,7 @@ export class RequestTable {
       return;
     }
     if (this.#closed) {
-      reject(this.#closed);
+      reject(this.#closed());
       return;
     }
     if (this.#pending.size >= this.#maxOpen) {
@@ -203,14 +203,14 @@ export class RequestTable {
     }
   }
 
-  /** Ends everything; later requests fail at once. */
-  close(error: ClosedError): void {
+  /** Ends everything; later requests fail at once. The error is asked for only when somebody gets it. */
+  close(error: () => ClosedError): void {
     this.#closed = error;
     this.#watches = [];
     const open = [...this.#pending.values()];
     this.#pending.clear();
     this.#held = 0;
-    for (const pending of open) pending.reject(error);
+    for (const pending of open) pending.reject(error());
   }
 
   #settle(xid: number, pending: Pending): void {

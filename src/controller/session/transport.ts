@@ -163,11 +163,11 @@ export class Transport {
     this.#socket.destroy();
   }
 
-  /** Ends waits for output; called by the owner with the error that callers shall see. */
-  fail(error: Error): void {
+  /** Ends waits for output; called by the owner with the error that callers shall see, made when there are some. */
+  fail(error: () => Error): void {
     const waiters = this.#drainWaiters;
     this.#drainWaiters = [];
-    for (const waiter of waiters) waiter.reject(error);
+    for (const waiter of waiters) waiter.reject(error());
   }
 
   #setEnd(reason: CloseReason, detail: string): void {

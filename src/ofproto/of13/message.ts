@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Action } from '../actions.ts';
-import { copyOf, get16, get32 } from '../bytes.ts';
+import { copyOf, get16, get32, set32 } from '../bytes.ts';
 import { type MessageName, MessageType, version13 } from '../constants.ts';
 import { errorExperimenter } from '../error-codes.ts';
 import { WireError } from '../errors.ts';
@@ -256,6 +256,16 @@ function readPacketOut(bytes: Uint8Array, at: number, end: number): Extract<Body
 /** Encodes a message. Throws WireError (NL_WIRE_VALUE) for values that do not fit, or more than 65,535 bytes. */
 export function encodeMessage(message: Message): Buffer {
   return written((writer) => writeMessage(writer, message));
+}
+
+/** Encodes once what is sent again and again with another xid; the function returned makes a copy with that xid. Throws as `encodeMessage`. */
+export function messageTemplate(body: Body): (xid?: number) => Buffer {
+  const encoded = encodeMessage({ ...body, version: version13, xid: 0 } as Message);
+  return (xid = 0) => {
+    const bytes = copyOf(encoded, 0, encoded.length);
+    set32(bytes, 4, xid);
+    return bytes;
+  };
 }
 
 /** Appends a whole message to a writer. */
