@@ -96,7 +96,7 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
         transport: 'vxlan' as const,
         segmentId: index as SegmentId,
       };
-      const rest = { subnets: [], mtu: 1450, unknownUnicast: 'drop' as const };
+      const rest = { subnets: [], mtu: 1450, unknownUnicast: 'drop' as const, flowId: 'zero' as const };
       desired.apply([{ kind: 'network', before: undefined, after: { ...network, ...rest } }]);
     }
     desired.apply([{ kind: 'port', before: undefined, after: port(p, index, hypervisors) }]);

@@ -41,9 +41,9 @@ function ethernet(dst: string, src: string, type: number, payload: Buffer): stri
   return Buffer.concat([head, payload]).toString('hex');
 }
 
-function udp(pseudo: (length: number) => Buffer, payload: Buffer): Buffer {
+function udp(pseudo: (length: number) => Buffer, payload: Buffer, from = 40_000): Buffer {
   const head = Buffer.alloc(8);
-  head.writeUInt16BE(40_000, 0);
+  head.writeUInt16BE(from, 0);
   head.writeUInt16BE(40_001, 2);
   head.writeUInt16BE(8 + payload.length, 4);
   const whole = Buffer.concat([head, payload]);
@@ -52,11 +52,19 @@ function udp(pseudo: (length: number) => Buffer, payload: Buffer): Buffer {
 }
 
 /** A UDP datagram over IPv4 in an Ethernet frame, hex. */
-export function udp4Frame(dstMac: string, srcMac: string, src: string, dst: string, payload: Buffer): string {
+export function udp4Frame(
+  dstMac: string,
+  srcMac: string,
+  src: string,
+  dst: string,
+  payload: Buffer,
+  srcPort?: number,
+): string {
   const addresses = Buffer.concat([ipv4Bytes(src), ipv4Bytes(dst)]);
   const datagram = udp(
     (length) => Buffer.concat([addresses, Buffer.from([0, 17, length >> 8, length & 0xff])]),
     payload,
+    srcPort,
   );
   const head = Buffer.alloc(12);
   head.writeUInt16BE(0x4500, 0);

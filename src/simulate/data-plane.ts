@@ -437,6 +437,13 @@ export class Simulator {
         putBits(context, dst.field, dst.ofs, dst.nBits, value);
         break;
       }
+      case 'nxMultipath': {
+        const { dst, maxLink } = action as { dst: { field: FieldName; ofs: number; nBits: number }; maxLink: number };
+        // Some hash of the flow: which one is the switch's business.
+        const hash = context.frame.subarray(26, 38).reduce((sum, byte) => (sum * 31 + byte) >>> 0, 7);
+        putBits(context, dst.field, dst.ofs, dst.nBits, BigInt(hash % (maxLink + 1)));
+        break;
+      }
       case 'decNwTtl':
         decrementTtl(context.frame);
         context.key = flowKey(context.frame, 0, context.frame.length);

@@ -112,6 +112,7 @@ const fields = [
   'subnets',
   'mtu',
   'unknownUnicast',
+  'flowId',
   'description',
   'quota',
   'id',

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Inside } from '../../mininet/driver.ts';
@@ -28,11 +28,17 @@ export class Capture {
 
   /** Ends it; fields of the packets that fit, as tshark names and judges them. */
   async read(filter: string, ...fields: readonly string[]): Promise<readonly (readonly string[])[]> {
+    // What tcpdump has not read yet when it is ended is lost; nothing tells how much that is.
+    const file = join(this.#folder, 'pcap');
+    for (let before = -1, size = statSync(file).size; size !== before; size = statSync(file).size) {
+      before = size;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
     await ended;
     const columns = fields.flatMap((field) => ['-e', field]);
-    const args = ['-r', join(this.#folder, 'pcap'), '-Y', filter, '-T', 'fields', ...columns];
+    const args = ['-r', file, '-Y', filter, '-T', 'fields', ...columns];
     const output = execFileSync('tshark', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     rmSync(this.#folder, { recursive: true });
     return output

@@ -184,6 +184,7 @@ export class World {
       subnets: [],
       mtu: 1500,
       unknownUnicast: 'drop',
+      flowId: 'zero',
       ...over,
     };
     return this.apply({ kind: 'network', before, after });

@@ -72,6 +72,7 @@ export const edit = fc.oneof(
       transport: fc.constantFrom('fabric' as const, 'fabric' as const, 'vxlan' as const, 'nvgre' as const),
       segment: fc.integer({ min: 1, max: 3 }),
       unknownUnicast: fc.constantFrom('drop' as const, 'flood' as const),
+      flowId: fc.constantFrom('zero' as const, 'hash' as const),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deleteNetwork' as const), tenant, network }) },
@@ -220,6 +221,7 @@ export async function perform(w: World, e: Edit): Promise<void> {
       w.network(e.tenant, e.network, {
         transport: e.transport,
         unknownUnicast: e.unknownUnicast,
+        flowId: e.flowId,
         segmentId: (100 * TENANTS.indexOf(e.tenant) +
           10 * NETWORKS.indexOf(e.network) +
           e.segment) as Network['segmentId'],

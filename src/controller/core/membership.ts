@@ -328,8 +328,10 @@ export class Membership {
     if (before?.index !== after?.index) {
       for (const port of this.#state.desired.portsOfNetwork(tenant, id)) this.#portEdited(port, port, effect);
     }
-    if (!before || !after || (before.transport === after.transport && before.segmentId === after.segmentId)) return;
-    // Transport and segment decide how it is carried: all of the network is looked at again.
+    if (!before || !after) return;
+    const { transport, segmentId, flowId } = before;
+    if (transport === after.transport && segmentId === after.segmentId && flowId === after.flowId) return;
+    // These decide how it is carried: all of the network is looked at again.
     for (const dpid of this.switchesOf(after.index)) {
       addTo(effect.locals, after.index, dpid);
       addTo(effect.edges, after.index, this.#component(this.#switches.get(dpid)!, after.index));

@@ -1,7 +1,7 @@
 import type { Dpid, IpAddress } from '../kernel/index.ts';
 import type { Network, Transport } from '../model/index.ts';
 import type { TunnelType } from '../observed/index.ts';
-import { output, type Step, set } from '../rules/index.ts';
+import { bits, hashTo, output, type Step, set } from '../rules/index.ts';
 
 /** Stands for the component of the fabric in overlay networks: tunnels reach everybody. No switch has this datapath id. */
 export const OVERLAY = '0000000000000000' as Dpid;
@@ -54,6 +54,7 @@ export function tunnelSteps(
   if (port === undefined || !address) return undefined;
   return [
     set('tunnelId', tunnelIdOf(network)),
+    ...(transport === 'nvgre' && network.flowId === 'hash' ? [hashTo(bits('tunnelId', 0, NVGRE_SHIFT))] : []),
     address.family === 4 ? set('tunIpv4Dst', Number(address.value)) : set('tunIpv6Dst', address.value),
     output(port),
   ];

@@ -42,6 +42,7 @@ export interface NetworkSpec {
   readonly subnets: readonly IpPrefix[];
   readonly mtu: number;
   readonly unknownUnicast: 'drop' | 'flood';
+  readonly flowId: 'zero' | 'hash';
 }
 
 export interface PortSpec {
@@ -155,12 +156,17 @@ function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Unde
   } else if (mtu < 1280 && subnets.some((subnet) => subnet.family === 6)) {
     problems.push({ pointer: '/mtu', message: 'IPv6 needs at least 1280 (RFC 8200 §5)' });
   }
+  const flowId = body.flowId ?? 'zero';
+  if (flowId !== 'zero' && transport !== 'nvgre') {
+    problems.push({ pointer: '/flowId', message: `only nvgre has a FlowID, not ${transport}` });
+  }
   return {
     transport,
     segmentId: body.segmentId as SegmentId | undefined,
     subnets,
     mtu,
     unknownUnicast: body.unknownUnicast ?? 'drop',
+    flowId,
   };
 }
 
@@ -271,8 +277,15 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       bandwidthKbps: quota.bandwidthKbps,
     }),
   }),
-  network: ({ transport, segmentId, subnets, mtu, unknownUnicast }) =>
-    jsonObject({ transport, segmentId, subnets: subnets.map(formatPrefix), mtu, unknownUnicast }),
+  network: ({ transport, segmentId, subnets, mtu, unknownUnicast, flowId }) =>
+    jsonObject({
+      transport,
+      segmentId,
+      subnets: subnets.map(formatPrefix),
+      mtu,
+      unknownUnicast,
+      flowId: transport === 'nvgre' ? flowId : undefined,
+    }),
   port: ({ network, mac, addresses, portSecurity, binding }) =>
     jsonObject({
       network,

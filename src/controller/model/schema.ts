@@ -78,6 +78,13 @@ export const NetworkSchema = Type.Object(
     unknownUnicast: Type.Optional(
       Type.Enum(['drop', 'flood'], { default: 'drop', description: 'What becomes of frames to an unknown MAC.' }),
     ),
+    flowId: Type.Optional(
+      Type.Enum(['zero', 'hash'], {
+        default: 'zero',
+        description:
+          'NVGRE only: what is sent in the FlowID (RFC 7637 §3.2). `hash`: a hash of each flow, for underlays that balance by the GRE key.',
+      }),
+    ),
   },
   { ...closed, description: 'One logical L2 segment.' },
 );

@@ -38,6 +38,8 @@ export interface Network extends Meta {
   readonly subnets: readonly IpPrefix[];
   readonly mtu: number;
   readonly unknownUnicast: 'drop' | 'flood';
+  /** What stands in the FlowID of NVGRE: nothing, or a hash of each flow. `zero` for other transports. */
+  readonly flowId: 'zero' | 'hash';
 }
 
 export type Binding =

@@ -98,6 +98,8 @@ function actionText(action: Action): string {
       return `move(${rangeText({ ...action.src, nBits: action.nBits })}→${rangeText({ ...action.dst, nBits: action.nBits })})`;
     case 'nxRegLoad':
       return `load(${hex(action.value)}→${rangeText(action.dst)})`;
+    case 'nxMultipath':
+      return `hash(→${rangeText(action.dst)})`;
     case 'decNwTtl':
       return 'dec_ttl';
     case 'popVlan':

@@ -206,7 +206,7 @@ function checkSources(table: Table, step: Step, match: readonly KnownEntry[], ou
   if (step.step === 'set') {
     mayWrite(table, step.field);
     exists(step.field);
-  } else if (step.step === 'load') {
+  } else if (step.step === 'load' || step.step === 'hash') {
     mayWrite(table, named(step.to));
     exists(named(step.to));
   } else if (step.step === 'move') {
@@ -262,6 +262,9 @@ function niciraRange(target: FieldName | StateSlot | BitRange): { field: FieldNa
   return { ...range, field: niciraForm.get(range.field) ?? range.field };
 }
 
+/** NX_HASH_FIELDS_SYMMETRIC_L3L4_UDP, NX_MP_ALG_MODULO_N. */
+const FLOW_HASH = { fields: 3, basis: 0, algorithm: 0, arg: 0 } as const;
+
 /** The action of a step that is one action. */
 export function actionOf(step: Step): Action {
   switch (step.step) {
@@ -273,6 +276,11 @@ export function actionOf(step: Step): Action {
         throw new InvariantError(`${step.value} does not fit ${dst.nBits} bits of ${dst.field}`);
       }
       return { type: 'nxRegLoad', dst, value: BigInt(step.value) };
+    }
+    case 'hash': {
+      const dst = niciraRange(step.to);
+      if (dst.nBits > 15) throw new InvariantError(`a hash has 15 bits at most, not ${dst.nBits}`);
+      return { type: 'nxMultipath', ...FLOW_HASH, maxLink: 2 ** dst.nBits - 1, dst };
     }
     case 'move': {
       const src = niciraRange(step.from);

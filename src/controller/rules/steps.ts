@@ -18,6 +18,7 @@ export type Step =
       readonly to: FieldName | StateSlot | BitRange;
     }
   | { readonly step: 'load'; readonly to: FieldName | StateSlot | BitRange; readonly value: number | bigint }
+  | { readonly step: 'hash'; readonly to: FieldName | StateSlot | BitRange }
   | { readonly step: 'output'; readonly port: number; readonly maxLen: number }
   | { readonly step: 'group'; readonly id: number }
   | { readonly step: 'meter'; readonly id: number }
@@ -49,6 +50,12 @@ export const load = (to: FieldName | StateSlot | BitRange, value: number | bigin
   to,
   value,
 });
+
+/**
+ * Fills up to 15 bits of a field or a piece of state with a hash of the packet's IP addresses and TCP, UDP or SCTP ports, the same in both
+ * directions; 0 for what is not IP. Open vSwitch only. Its datapath then tells each such flow apart: one entry a flow in its cache.
+ */
+export const hashTo = (to: FieldName | StateSlot | BitRange): Step => ({ step: 'hash', to });
 
 /** `count` bits of a field or a piece of state, from bit `from` on (0 = least significant). */
 export const bits = (field: FieldName | StateSlot, from: number, count: number): BitRange => ({ field, from, count });

@@ -7,6 +7,7 @@ import {
   describeRule,
   type FlowRule,
   group,
+  hashTo,
   inPort,
   load,
   metadata,
@@ -87,6 +88,15 @@ describe('rule()', () => {
     expect(describeRule(compiled)).toContain('eth_dst=06:80:00:00:00:00/ff:c0:00:00:00:00');
   });
 
+  it('fills bits with a hash of the flow', () => {
+    const compiled = rule(pipeline.switch, {
+      priority: Priority.exact,
+      match: { network: 1, ethDst: 5 },
+      do: [set('tunnelId', 0x1200), hashTo(bits('tunnelId', 0, 8)), output(4)],
+    });
+    expect(describeRule(compiled)).toContain('set(tunnel_id=0x1200),hash(→tunnel_id[0..7]),output:4');
+  });
+
   it('keeps time-outs and flags beside the bytes', () => {
     const compiled = rule(pipeline.learn, {
       priority: Priority.exact,
@@ -121,6 +131,16 @@ describe('rule()', () => {
       'a write the table does not declare',
       () => rule(pipeline.admit, { priority: 1, match: {}, do: [set('ethDst', 1)] }),
       /admit.*ethDst/,
+    ],
+    [
+      'a hash where the table does not declare a write',
+      () => rule(pipeline.admit, { priority: 1, match: {}, do: [hashTo(bits('tunnelId', 0, 8))] }),
+      /admit.*tunnelId/,
+    ],
+    [
+      'a hash of more bits than there are',
+      () => rule(pipeline.switch, { priority: 1, match: {}, do: [hashTo(bits('tunnelId', 0, 16))] }),
+      /15 bits at most/,
     ],
     [
       'a table that is not declared as next',
