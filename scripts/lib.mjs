@@ -38,6 +38,7 @@ export const packages = {
   ip: 'iproute2',
   ethtool: 'ethtool',
   ping: 'iputils-ping',
+  promtool: 'prometheus',
 };
 
 /** Installs what is missing of the named programs. Returns the programs still missing, with why. */

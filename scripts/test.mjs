@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureNodeModules, ensureOpenVswitch, ensurePrograms, isRoot, root } from './lib.mjs';
+import { ensureNodeModules, ensureOpenVswitch, ensurePrograms, isRoot, root, which } from './lib.mjs';
 
 /**
  * `npm test`: installs what the tests need, runs every suite that can run here, prints each that cannot with its reason, and
@@ -15,6 +15,12 @@ const say = (text) => console.log(`netloom test: ${text}`);
 const needsOvs = () => {
   if (!isRoot()) return 'needs root: it makes network namespaces';
   return ensurePrograms(['ovs-vswitchd', 'ip', 'ethtool', 'ping'], say);
+};
+
+/** Debian's package starts a service that listens everywhere: nothing to install unasked on somebody's own machine. */
+const needsPrometheus = () => {
+  if (process.env.CI === 'true') return ensurePrograms(['prometheus', 'promtool'], say);
+  return which('prometheus') && which('promtool') ? undefined : 'needs prometheus; apt-get install prometheus';
 };
 
 const suites = [
@@ -29,6 +35,11 @@ const suites = [
     name: 'mininet',
     folders: ['test/mininet'],
     why: () => needsOvs() ?? ensurePrograms(['mnexec', 'tcpdump', 'tshark'], say) ?? ensureOpenVswitch(say),
+  },
+  {
+    name: 'peers',
+    folders: ['test/peers'],
+    why: () => needsOvs() ?? ensurePrograms(['mnexec'], say) ?? needsPrometheus(),
   },
 ];
 
