@@ -4,33 +4,35 @@ import { dirname, join } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
 import { configMarkdown, loadConfig } from '../src/controller/config/index.ts';
 import { silentLogger } from '../src/controller/kernel/index.ts';
-import { errorsMarkdown, openApiText, restMarkdown } from '../src/controller/northbound/index.ts';
+import { errorsMarkdown, openApiText, type RouteSpec, restMarkdown } from '../src/controller/northbound/index.ts';
 import { pipelineMarkdown } from '../src/controller/rules/index.ts';
 import { createTelemetry, metricsMarkdown } from '../src/controller/telemetry/index.ts';
 import { wireMarkdown } from '../src/ofproto/index.ts';
 import { startNetloom } from '../src/serve.ts';
 
-/** Metrics are declared by the parts as they start, so a controller is started. */
-async function metrics(): Promise<string> {
+/** Metrics are declared, and routes of apps made, by the parts as they start, so a controller is started. */
+async function started(): Promise<{ readonly metrics: string; readonly routes: readonly RouteSpec[] }> {
   const dataDir = mkdtempSync(join(tmpdir(), 'netloom-docs-'));
   const any = '127.0.0.1:0';
   const { config } = loadConfig({ environment: {}, flags: { dataDir, 'openflow.listen': any, 'http.listen': any } });
   const telemetry = createTelemetry({ log: silentLogger });
   const controller = await startNetloom({ config, version: manifest.version, log: silentLogger, telemetry });
+  const routes = [...controller.routes];
   await controller.stop();
   rmSync(dataDir, { recursive: true });
-  return metricsMarkdown(telemetry.sink);
+  return { metrics: metricsMarkdown(telemetry.sink), routes };
 }
+const { metrics, routes } = await started();
 
 /** Writes the documents that are generated from code; with `--check` it only says which are stale, and fails. */
 const documents: Readonly<Record<string, () => string | Promise<string>>> = {
   'docs/configuration.md': configMarkdown,
   'docs/errors.md': errorsMarkdown,
-  'docs/metrics.md': metrics,
+  'docs/metrics.md': () => metrics,
   'docs/pipeline.md': pipelineMarkdown,
-  'docs/rest.md': () => restMarkdown(manifest.version),
+  'docs/rest.md': () => restMarkdown(manifest.version, routes),
   'docs/wire.md': wireMarkdown,
-  'docs/generated/openapi.json': () => openApiText(manifest.version),
+  'docs/generated/openapi.json': () => openApiText(manifest.version, routes),
 };
 
 const check = process.argv.includes('--check');

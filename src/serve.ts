@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { discoveryApp } from './apps/discovery/index.ts';
 import { fabricApp } from './apps/fabric/index.ts';
 import { learningApp } from './apps/learning/index.ts';
@@ -40,13 +41,17 @@ function hypervisorSettings({ ovsdb }: Config, { objects, listening }: AppFacts)
   };
 }
 
-function lispSettings({ lisp }: Config, { listening }: AppFacts): LispAppSettings {
-  const { listen, solicit, sourceRate, routerPort } = lisp;
+function lispSettings({ lisp }: Config, { listening, store }: AppFacts): LispAppSettings {
+  const { listen, solicit, sourceRate, routerPort, rtrs } = lisp;
+  const noAddress = rtrs.find((each) => isIP(each) === 0);
+  if (noAddress !== undefined) throw new ConfigError('lisp.rtrs', `"${noAddress}" is no IP address`);
   return {
     listen: endpoints('lisp.listen', listen),
     solicit,
     sourceRate: sourceRate === 0 ? undefined : { perSecond: sourceRate, burst: 2 * sourceRate },
     routerPort,
+    rtrs,
+    store,
     listening: (address) => listening('lisp', address),
   };
 }

@@ -24,5 +24,7 @@ export * from './core/overlay.ts';
 export * from './core/way.ts';
 export * from './kernel/index.ts';
 export * from './model/index.ts';
+export { type ApiReply, type ApiRequest, query, type RouteSpec, refusal } from './northbound/index.ts';
 export * from './observed/index.ts';
 export * from './rules/index.ts';
+export type { KeyValue, Store, StoreOp } from './store/index.ts';

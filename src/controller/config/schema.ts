@@ -121,6 +121,11 @@ export const ConfigSchema = Type.Object(
           default: 4_342,
           description: 'UDP port at which routers take what is sent to them unasked',
         }),
+        rtrs: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]{2,45}$' }), {
+          default: [],
+          maxItems: 32,
+          description: 'addresses of re-encapsulating routers, told to routers that find themselves behind a NAT',
+        }),
       },
       strict,
     ),

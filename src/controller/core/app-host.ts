@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Clock, ConfigError, type Dpid, InvariantError, type Logger, type MetricSink } from '../kernel/index.ts';
-import type { Hypervisor } from '../model/index.ts';
 import type { ReadinessCheck, RouteSpec } from '../northbound/index.ts';
 import type { ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
@@ -10,6 +9,7 @@ import type {
   App,
   AppContext,
   FlowRemoved,
+  Judged,
   NetworkState,
   ObjectVerdict,
   PacketInView,
@@ -49,7 +49,8 @@ export class AppHost {
   readonly #routes: RouteSpec[] = [];
   readonly #waits: { readonly app: string; readonly wait: (dpid: Dpid) => Promise<void> | undefined }[] = [];
   readonly #readiness: { readonly app: string; readonly check: () => ReadinessCheck }[] = [];
-  #hypervisorVerdict: ((object: Hypervisor) => ObjectVerdict) | undefined;
+  /** Each takes objects of its kind. */
+  readonly #verdicts = new Map<keyof Judged, (object: never) => ObjectVerdict>();
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
 
@@ -160,10 +161,10 @@ export class AppHost {
     });
   }
 
-  /** What the app in charge says of a hypervisor; undefined when there is none, or it fails. */
-  verdict(object: Hypervisor): ObjectVerdict | undefined {
+  /** What the app in charge says of an object; undefined when there is none, or it fails. */
+  verdict<K extends keyof Judged>(kind: K, object: Judged[K]): ObjectVerdict | undefined {
     try {
-      return this.#hypervisorVerdict?.(object);
+      return this.#verdicts.get(kind)?.(object as never);
     } catch (error) {
       this.#failed('status', error);
       return undefined;
@@ -194,8 +195,8 @@ export class AppHost {
       beforeCompare: (wait) => {
         this.#waits.push({ app: app.name, wait });
       },
-      onStatus: (_kind, verdict) => {
-        this.#hypervisorVerdict = verdict;
+      onStatus: (kind, verdict) => {
+        this.#verdicts.set(kind, verdict);
       },
       statusChanged: parts.statusChanged,
       readiness: (check) => {

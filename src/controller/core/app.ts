@@ -1,6 +1,6 @@
 import type { Action } from '../../ofproto/index.ts';
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
-import type { DesiredChange, DesiredReader, Hypervisor, JsonObject } from '../model/index.ts';
+import type { DesiredChange, DesiredReader, Hypervisor, JsonObject, LispSite } from '../model/index.ts';
 import type { ReadinessCheck, RouteSpec } from '../northbound/index.ts';
 import type { ObservedChange, ObservedReader, ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
@@ -67,6 +67,12 @@ export interface ObjectVerdict {
   readonly fields: JsonObject;
 }
 
+/** Objects whose state apps know. */
+export interface Judged {
+  readonly hypervisor: Hypervisor;
+  readonly lispSite: LispSite;
+}
+
 export interface AppContext {
   /** Number of this app in cookies; the `app` of its owners. */
   readonly id: number;
@@ -91,10 +97,10 @@ export interface AppContext {
    * seconds at most) for what the app is about to learn of it.
    */
   beforeCompare(wait: (dpid: Dpid) => Promise<void> | undefined): void;
-  /** Says what stands in the status of hypervisors. One app does. */
-  onStatus(kind: 'hypervisor', verdict: (object: Hypervisor) => ObjectVerdict): void;
+  /** Says what stands in the status of objects of a kind. One app does. */
+  onStatus<K extends keyof Judged>(kind: K, verdict: (object: Judged[K]) => ObjectVerdict): void;
   /** What `onStatus` says of this object may be something else now. */
-  statusChanged(kind: 'hypervisor', id: string): void;
+  statusChanged(kind: keyof Judged, id: string): void;
   /** Adds a line to `/readyz`. */
   readiness(check: () => ReadinessCheck): void;
   /**

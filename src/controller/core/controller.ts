@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
 import { type Clock, ConfigError, type Logger, systemClock } from '../kernel/index.ts';
-import { type DesiredChange, type ObjectService, openObjectService, type Port, restPath } from '../model/index.ts';
+import {
+  type DesiredChange,
+  type ObjectService,
+  objectOfPath,
+  openObjectService,
+  type Port,
+  restPath,
+} from '../model/index.ts';
 import {
   createHttpServer,
   EventLog,
@@ -12,6 +19,7 @@ import {
   observedApi,
   publishChanges,
   type ReadinessCheck,
+  type RouteSpec,
 } from '../northbound/index.ts';
 import { declareObservedMetrics, Observed, type ObservedChange } from '../observed/index.ts';
 import { CompileEngine, countFlows, isOurs, RuleBook } from '../rules/index.ts';
@@ -41,6 +49,7 @@ export interface ControllerOptions {
 export interface AppFacts {
   readonly discoveryKey: Buffer;
   readonly objects: ObjectService;
+  readonly store: Store;
   /** To be told where an app listens, once it does. */
   readonly listening: (protocol: 'ovsdb' | 'lisp', address: string) => void;
 }
@@ -218,6 +227,11 @@ export class Controller {
   /** Where it listens. */
   addresses: Addresses = { openflow: [], http: '', ovsdb: '', lisp: '' };
 
+  /** What apps answer over HTTP. */
+  get routes(): readonly RouteSpec[] {
+    return this.#apps.routes;
+  }
+
   async #start(): Promise<void> {
     const { config } = this.#options;
     this.#observed.load(await this.#hints.load());
@@ -235,6 +249,7 @@ export class Controller {
     const facts: AppFacts = {
       discoveryKey,
       objects: this.#objects,
+      store: this.#store,
       listening: (protocol, address) => {
         listening[protocol] = address;
       },
@@ -363,9 +378,15 @@ export class Controller {
   }
 
   #verdict(path: string): ObjectVerdict | undefined {
-    const id = /^\/v1\/hypervisors\/([^/]+)$/.exec(path)?.[1];
-    const hypervisor = id === undefined ? undefined : this.#objects.desired.hypervisors.get(id);
-    return hypervisor && this.#apps.verdict(hypervisor);
+    // Most objects are tenants', of which apps say nothing here.
+    const { kind, ids } = (path.startsWith('/v1/tenants/') ? undefined : objectOfPath(path)) ?? {};
+    const { hypervisors, lispSites } = this.#objects.desired;
+    if (kind === 'hypervisor') {
+      const hypervisor = hypervisors.get(ids?.id ?? '');
+      return hypervisor && this.#apps.verdict(kind, hypervisor);
+    }
+    const site = kind === 'lispSite' ? lispSites.get(ids?.id ?? '') : undefined;
+    return site && this.#apps.verdict('lispSite', site);
   }
 
   #networkPath(index: number): string | undefined {

@@ -36,7 +36,7 @@ export interface ObjectStatusParts {
   /** Path of an object → the port, when it is one. */
   readonly port: (path: string) => Port | undefined;
   readonly portProblem: (port: Port) => PortProblem | undefined;
-  /** What an app says of the hypervisor with this path. */
+  /** What an app says of the object with this path. */
   readonly verdict: (path: string) => ObjectVerdict | undefined;
   /** Hears of objects whose `Ready` changed. */
   readonly onReady: (path: string, condition: Condition) => void;

@@ -2,7 +2,17 @@ import type { Dpid } from '../kernel/index.ts';
 import { bindingsOf } from './migration.ts';
 import type { ObjectKind } from './service-types.ts';
 import { byText, SortedList } from './sorted.ts';
-import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
+import type {
+  DesiredChange,
+  DesiredReader,
+  Hypervisor,
+  LispMapping,
+  LispSite,
+  Network,
+  Port,
+  Site,
+  Tenant,
+} from './types.ts';
 
 /** Key of a network or port in the maps. */
 export const keyOf = (tenant: string, id: string): string => `${tenant}/${id}`;
@@ -54,6 +64,9 @@ export class Desired implements DesiredReader {
   readonly networks = new Map<string, Network>();
   readonly ports = new Map<string, Port>();
   readonly hypervisors = new Map<string, Hypervisor>();
+  readonly sites = new Map<string, Site>();
+  readonly lispSites = new Map<string, LispSite>();
+  readonly lispMappings = new Map<string, LispMapping>();
   readonly #byIndex = new Map<number, Network>();
   readonly #members = new Map<string, Members>();
   readonly #boundToSwitch = new Map<string, SortedList<Port>>();
@@ -66,6 +79,9 @@ export class Desired implements DesiredReader {
     network: new SortedList(byText),
     port: new SortedList(byText),
     hypervisor: new SortedList(byText),
+    site: new SortedList(byText),
+    lispSite: new SortedList(byText),
+    lispMapping: new SortedList(byText),
   };
 
   networkByIndex(index: number): Network | undefined {
@@ -161,6 +177,21 @@ export class Desired implements DesiredReader {
         if (before?.datapathId !== undefined) this.#byDpid.delete(before.datapathId);
         if (after?.datapathId !== undefined) this.#byDpid.set(after.datapathId, after);
         swap(this.hypervisors, this.#keys.hypervisor, before?.id, after?.id, after);
+        return;
+      }
+      case 'site': {
+        const [before, after] = back ? [change.after, change.before] : [change.before, change.after];
+        swap(this.sites, this.#keys.site, before?.id, after?.id, after);
+        return;
+      }
+      case 'lispSite': {
+        const [before, after] = back ? [change.after, change.before] : [change.before, change.after];
+        swap(this.lispSites, this.#keys.lispSite, before?.id, after?.id, after);
+        return;
+      }
+      case 'lispMapping': {
+        const [before, after] = back ? [change.after, change.before] : [change.before, change.after];
+        swap(this.lispMappings, this.#keys.lispMapping, before?.id, after?.id, after);
       }
     }
   }

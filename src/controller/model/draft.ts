@@ -1,4 +1,5 @@
 import { type Compare, type IdSpace, idAfter, pickId, type StoreOp } from '../store/index.ts';
+import { globalKinds, isGlobalKind } from './kinds.ts';
 import type { ObjectIds, ObjectKind } from './service-types.ts';
 
 /** All keys of the model start with it. */
@@ -7,7 +8,7 @@ export const PREFIX = '/model/';
 /** Where things lie in the store. Ids cannot hold a slash, so no two keys of different things are equal. */
 export const keys = {
   object: (kind: ObjectKind, ids: ObjectIds): string =>
-    `${PREFIX}object/${kind}/${kind === 'hypervisor' ? ids.id : kind === 'tenant' ? ids.tenant : `${ids.tenant}/${ids.id}`}`,
+    `${PREFIX}object/${kind}/${isGlobalKind(kind) ? ids.id : kind === 'tenant' ? ids.tenant : `${ids.tenant}/${ids.id}`}`,
   /** Changes with every network and port of a tenant; who compares it sees none come or go. */
   guard: (tenant: string): string => `${PREFIX}guard/${tenant}`,
   id: (space: string, id: number): string => `${PREFIX}id/${space}/${id}`,
@@ -21,7 +22,8 @@ export function objectOfKey(key: string): { readonly kind: ObjectKind; readonly 
   const [, , area, kind, tenant, id] = key.split('/');
   if (area !== 'object' || tenant === undefined) return undefined;
   if (kind === 'tenant') return { kind, ids: { tenant } };
-  if (kind === 'hypervisor') return { kind, ids: { tenant: '', id: tenant } };
+  const global = globalKinds.find((each) => each === kind);
+  if (global) return { kind: global, ids: { tenant: '', id: tenant } };
   return (kind === 'network' || kind === 'port') && id !== undefined ? { kind, ids: { tenant, id } } : undefined;
 }
 

@@ -1,8 +1,17 @@
 export * from './binding.ts';
 export { Desired } from './desired.ts';
 export { invalid, jsonProblems, mergePatch, parseJson, pointerStep } from './json.ts';
+export {
+  collectionPath,
+  type GlobalKind,
+  globalKinds,
+  isGlobalKind,
+  kindWords,
+  objectOfPath,
+  restPath,
+} from './kinds.ts';
 export * from './migration.ts';
-export { idsOf, largestMtu, restPath, type Underlay } from './objects.ts';
+export { idsOf, largestMtu, type Underlay } from './objects.ts';
 export {
   BindingSchema,
   ID_PATTERN,

@@ -1,5 +1,6 @@
 import type { Desired } from './desired.ts';
 import { invalid, isObject } from './json.ts';
+import { isGlobalKind } from './kinds.ts';
 import { find, notFound } from './plan.ts';
 import type { ListOptions, ListResult, ObjectIds, ObjectJson, ObjectKind } from './service-types.ts';
 import type { AnyObject } from './types.ts';
@@ -39,7 +40,7 @@ export function listPage(
 }
 
 function idsOfKey(kind: ObjectKind, key: string): ObjectIds {
-  if (kind === 'hypervisor') return { tenant: '', id: key };
+  if (isGlobalKind(kind)) return { tenant: '', id: key };
   const [tenant = '', id] = key.split('/');
   return id === undefined ? { tenant } : { tenant, id };
 }

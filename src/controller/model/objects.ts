@@ -9,14 +9,26 @@ import {
   isGroupMac,
   type Mac,
   parseDpid,
-  parseIp,
   parseMac,
   parsePrefix,
   prefixContains,
   type SegmentId,
 } from '../kernel/index.ts';
+import { readAddresses } from './addresses.ts';
 import { readBinding } from './binding.ts';
 import { invalid, isObject, jsonObject } from './json.ts';
+import { isGlobalKind } from './kinds.ts';
+import {
+  type LispMappingSpec,
+  type LispSiteSpec,
+  readLispMapping,
+  readLispSite,
+  readSite,
+  type SiteSpec,
+  writtenLispMapping,
+  writtenLispSite,
+  writtenSite,
+} from './lisp-objects.ts';
 import { migrationJson, readMigration } from './migration.ts';
 import {
   type Bodies,
@@ -28,7 +40,19 @@ import {
   withoutOurs,
 } from './schema.ts';
 import type { JsonObject, ObjectIds, ObjectKind } from './service-types.ts';
-import type { AnyObject, Binding, Hypervisor, Network, Port, Quota, Tenant, Transport } from './types.ts';
+import type {
+  AnyObject,
+  Binding,
+  Hypervisor,
+  LispMapping,
+  LispSite,
+  Network,
+  Port,
+  Quota,
+  Site,
+  Tenant,
+  Transport,
+} from './types.ts';
 
 export interface TenantSpec {
   readonly description: string;
@@ -66,6 +90,9 @@ export interface Specs {
   network: NetworkSpec;
   port: PortSpec;
   hypervisor: HypervisorSpec;
+  site: SiteSpec;
+  lispSite: LispSiteSpec;
+  lispMapping: LispMappingSpec;
 }
 
 export interface Objects {
@@ -73,6 +100,9 @@ export interface Objects {
   network: Network;
   port: Port;
   hypervisor: Hypervisor;
+  site: Site;
+  lispSite: LispSite;
+  lispMapping: LispMapping;
 }
 
 /** What carries the overlays. */
@@ -96,17 +126,10 @@ const OVERHEAD: Readonly<Record<Transport, Readonly<Record<4 | 6, number>>>> = {
 export const largestMtu = (transport: Transport, underlay: Underlay): number =>
   underlay.mtu - OVERHEAD[transport][underlay.family];
 
-/** Path of an object in the API; names it in messages, too. */
-export function restPath(kind: ObjectKind, ids: ObjectIds): string {
-  if (kind === 'hypervisor') return `/v1/hypervisors/${ids.id}`;
-  const tenant = `/v1/tenants/${ids.tenant}`;
-  return kind === 'tenant' ? tenant : `${tenant}/${kind}s/${ids.id}`;
-}
-
 /** Names an object by itself. */
 export function idsOf(object: AnyObject): ObjectIds {
-  if ('tunnelAddresses' in object) return { tenant: '', id: object.id };
-  return 'tenant' in object ? { tenant: object.tenant, id: object.id } : { tenant: object.id };
+  if ('tenant' in object) return { tenant: object.tenant, id: object.id };
+  return 'quota' in object ? { tenant: object.id } : { tenant: '', id: object.id };
 }
 
 /**
@@ -126,7 +149,15 @@ type Readers = {
   readonly [K in ObjectKind]: (body: Bodies[K], problems: FieldProblem[], underlay: Underlay | undefined) => Specs[K];
 };
 
-const READERS: Readers = { tenant: readTenant, network: readNetwork, port: readPort, hypervisor: readHypervisor };
+const READERS: Readers = {
+  tenant: readTenant,
+  network: readNetwork,
+  port: readPort,
+  hypervisor: readHypervisor,
+  site: readSite,
+  lispSite: readLispSite,
+  lispMapping: readLispMapping,
+};
 
 function readTenant(body: TenantBody): TenantSpec {
   return { description: body.description ?? '', quota: body.quota ?? {} };
@@ -172,7 +203,7 @@ function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Unde
 
 function readPort(body: PortBody, problems: FieldProblem[]): PortSpec {
   const mac = readMac(body.mac, problems);
-  const addresses = readAddresses(body.addresses ?? [], problems);
+  const addresses = readAddresses(body.addresses ?? [], problems, (i) => `/addresses/${i}`);
   if (mac === 'learned') {
     if (addresses.length > 0) problems.push({ pointer: '/addresses', message: 'a learned port declares no addresses' });
     if (body.portSecurity === true) {
@@ -198,40 +229,8 @@ function readMac(text: string, problems: FieldProblem[]): Mac | 'learned' {
   return mac ?? 'learned';
 }
 
-/** Addresses that no port can have, by what they are. */
-function unusable({ family, value }: IpAddress): string | undefined {
-  if (family === 4) {
-    if (value >> 24n === 0n) return '"this network" (0.0.0.0/8)';
-    if (value >> 24n === 127n) return 'loopback';
-    if (value >> 28n === 0xen) return 'multicast';
-    return value === 0xffffffffn ? 'broadcast' : undefined;
-  }
-  if (value === 0n) return 'the unspecified address';
-  if (value === 1n) return 'loopback';
-  return value >> 120n === 0xffn ? 'multicast' : undefined;
-}
-
-function readAddresses(texts: readonly string[], problems: FieldProblem[], at = '/addresses'): IpAddress[] {
-  const addresses: IpAddress[] = [];
-  const seen = new Set<string>();
-  texts.forEach((text, i) => {
-    const pointer = `${at}/${i}`;
-    const address = parseIp(text);
-    if (!address) {
-      problems.push({ pointer, message: 'must be a full IPv4 or IPv6 address without prefix length' });
-      return;
-    }
-    const kind = unusable(address);
-    if (kind) problems.push({ pointer, message: `is ${kind}` });
-    if (seen.has(formatIp(address))) problems.push({ pointer, message: 'is listed twice' });
-    seen.add(formatIp(address));
-    addresses.push(address);
-  });
-  return addresses;
-}
-
 function readHypervisor(body: HypervisorBody, problems: FieldProblem[]): HypervisorSpec {
-  const tunnelAddresses = readAddresses(body.tunnelAddresses ?? [], problems, '/tunnelAddresses');
+  const tunnelAddresses = readAddresses(body.tunnelAddresses ?? [], problems, (i) => `/tunnelAddresses/${i}`);
   for (const family of [4, 6] as const) {
     const [, second] = tunnelAddresses.filter((address) => address.family === family);
     if (second) problems.push({ pointer: '/tunnelAddresses', message: `at most one IPv${family} address` });
@@ -296,12 +295,23 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
     }),
   hypervisor: ({ datapathId, tunnelAddresses, ovsdb, site }) =>
     jsonObject({ datapathId, tunnelAddresses: tunnelAddresses.map(formatIp), ovsdb, site }),
+  site: writtenSite,
+  lispSite: writtenLispSite,
+  lispMapping: writtenLispMapping,
 };
+
+/** The fields one writes that may be shown: without secrets. */
+export function shownFields(kind: ObjectKind, object: AnyObject): JsonObject {
+  const fields = writtenFields(kind, object as unknown as Specs[typeof kind]);
+  if (kind !== 'lispSite') return fields;
+  const { keys: _secret, ...shown } = fields;
+  return shown;
+}
 
 /** The numbers that were allocated for an object; shown in its status. */
 export function allocated(object: AnyObject): JsonObject {
-  if ('tunnelAddresses' in object) return {};
-  return 'endpoint' in object ? { endpoint: object.endpoint } : { index: object.index };
+  if ('endpoint' in object) return { endpoint: object.endpoint };
+  return 'index' in object ? { index: object.index } : {};
 }
 
 /** Text of an object as stored. Its revision is the store's own. */
@@ -324,7 +334,10 @@ export function fromStored(kind: ObjectKind, ids: ObjectIds, text: string, revis
     throw new TypeError('a stored object must have createdAt and updatedAt');
   }
   const meta = { revision, createdAt, updatedAt };
-  if (kind === 'hypervisor') return { id: ids.id!, ...meta, ...readSpec(kind, body, undefined) };
+  if (isGlobalKind(kind)) {
+    // A stored LISP site has its keys, if only none.
+    return { id: ids.id!, ...meta, ...readSpec(kind, body, undefined) } as AnyObject;
+  }
   const number = kind === 'port' ? endpoint : index;
   if (typeof number !== 'number') throw new TypeError('a stored object must have its number');
   if (kind === 'tenant') return { id: ids.tenant, ...meta, ...readSpec(kind, body, undefined), index: number };

@@ -3,13 +3,15 @@ import { type IdSpace, IdSpaces } from '../store/index.ts';
 import { type Desired, keyOf } from './desired.ts';
 import { type Draft, keys } from './draft.ts';
 import { invalid, mergePatch } from './json.ts';
+import { type GlobalKind, isGlobalKind, restPath } from './kinds.ts';
 import { bindingsOf, rebound } from './migration.ts';
 import {
   idsOf,
+  type Objects,
   outsideSubnets,
   readSpec,
-  restPath,
   type Specs,
+  shownFields,
   toStored,
   type Underlay,
   writtenFields,
@@ -17,7 +19,7 @@ import {
 import { withoutOurs } from './schema.ts';
 import type { AdmissionHook, ObjectIds, ObjectKind } from './service-types.ts';
 import type { Step } from './steps.ts';
-import type { AnyObject, DesiredChange, Hypervisor, Network, Port, Tenant } from './types.ts';
+import type { AnyObject, DesiredChange, Hypervisor, LispMapping, LispSite, Network, Port, Tenant } from './types.ts';
 
 /** What a step came to. `object` is undefined after a deletion. */
 export interface StepPlan {
@@ -60,10 +62,17 @@ export function planStep(context: PlanContext, draft: Draft, step: Step): StepPl
   return planPut(context, draft, step.kind, step.ids, spec, current);
 }
 
+const OF_NO_TENANT: { readonly [K in GlobalKind]: (desired: Desired) => ReadonlyMap<string, Objects[K]> } = {
+  hypervisor: ({ hypervisors }) => hypervisors,
+  site: ({ sites }) => sites,
+  lispSite: ({ lispSites }) => lispSites,
+  lispMapping: ({ lispMappings }) => lispMappings,
+};
+
 /** The object, when it exists. */
 export function find(desired: Desired, kind: ObjectKind, ids: ObjectIds): AnyObject | undefined {
   if (kind === 'tenant') return desired.tenants.get(ids.tenant);
-  if (kind === 'hypervisor') return desired.hypervisors.get(ids.id ?? '');
+  if (isGlobalKind(kind)) return OF_NO_TENANT[kind](desired).get(ids.id ?? '');
   const key = keyOf(ids.tenant, ids.id ?? '');
   return kind === 'network' ? desired.networks.get(key) : desired.ports.get(key);
 }
@@ -94,12 +103,11 @@ function patched(
   current: AnyObject | undefined,
 ): Specs[ObjectKind] {
   if (!current) throw notFound(step.kind, step.ids);
-  const body = mergePatch(fieldsOf(step.kind, current), withoutOurs(step.body));
+  const body = mergePatch(shownFields(step.kind, current), withoutOurs(step.body));
   return readSpec(step.kind, body, context.underlay);
 }
 
-/** The fields one writes of an object. */
-export const fieldsOf = (kind: ObjectKind, object: AnyObject): ReturnType<typeof writtenFields> =>
+const fieldsOf = (kind: ObjectKind, object: AnyObject): ReturnType<typeof writtenFields> =>
   writtenFields(kind, object as unknown as Specs[typeof kind]);
 
 function planPut<K extends ObjectKind>(
@@ -116,7 +124,7 @@ function planPut<K extends ObjectKind>(
     return { changes: [], object: { kind, object: current }, created: false };
   }
   for (const hook of context.hooks) hook(change, context.desired);
-  draft.put(keys.object(kind, ids), toStored(kind, after as Tenant & Network & Port & Hypervisor));
+  draft.put(keys.object(kind, ids), toStored(kind, after as Objects[ObjectKind] as Objects[K]));
   if (kind === 'network' || kind === 'port') draft.put(keys.guard(ids.tenant), context.token);
   context.desired.apply([change]);
   return { changes: [change], object: { kind, object: after }, created: current === undefined };
@@ -128,7 +136,15 @@ const sameObject = (kind: ObjectKind, a: AnyObject, b: AnyObject): boolean =>
 type Change<K extends ObjectKind> = Extract<DesiredChange, { readonly kind: K }>;
 const CHANGES: {
   readonly [K in ObjectKind]: (context: PlanContext, draft: Draft, ids: ObjectIds, spec: Specs[K]) => Change<K>;
-} = { tenant: changeTenant, network: changeNetwork, port: changePort, hypervisor: changeHypervisor };
+} = {
+  tenant: changeTenant,
+  network: changeNetwork,
+  port: changePort,
+  hypervisor: changeHypervisor,
+  site: changeSite,
+  lispSite: changeLispSite,
+  lispMapping: changeLispMapping,
+};
 
 /** Times of an object that is written now. Its revision is not known before it is stored. */
 const stamp = (context: PlanContext, before: { readonly createdAt: string } | undefined) => ({
@@ -281,6 +297,53 @@ function changeHypervisor(
   return { kind: 'hypervisor', before, after };
 }
 
+/** Hypervisors may name a site that does not exist yet. */
+function changeSite(context: PlanContext, _draft: Draft, ids: ObjectIds, spec: Specs['site']): Change<'site'> {
+  const before = context.desired.sites.get(ids.id!);
+  return { kind: 'site', before, after: { id: ids.id!, ...stamp(context, before), ...spec } };
+}
+
+function changeLispSite(
+  context: PlanContext,
+  draft: Draft,
+  ids: ObjectIds,
+  spec: Specs['lispSite'],
+): Change<'lispSite'> {
+  const before = context.desired.lispSites.get(ids.id!);
+  const keys = spec.keys ?? before?.keys ?? [];
+  const after: LispSite = { id: ids.id!, ...stamp(context, before), ...spec, keys };
+  claim(draft, restPath('lispSite', ids), before ? blockClaims(before) : [], blockClaims(after));
+  return { kind: 'lispSite', before, after };
+}
+
+/** A block belongs to one LISP site; blocks within it may belong to others. */
+const blockClaims = ({ instanceId, eidPrefixes }: LispSite): Claim[] =>
+  eidPrefixes.map((eid, i) => ({
+    key: keys.unique(`lisp-block/${instanceId}/${eid}`),
+    pointer: `/eidPrefixes/${i}`,
+    what: `EID prefix ${eid} of instance ${instanceId}`,
+  }));
+
+function changeLispMapping(
+  context: PlanContext,
+  draft: Draft,
+  ids: ObjectIds,
+  spec: Specs['lispMapping'],
+): Change<'lispMapping'> {
+  const before = context.desired.lispMappings.get(ids.id!);
+  const after: LispMapping = { id: ids.id!, ...stamp(context, before), ...spec };
+  claim(draft, restPath('lispMapping', ids), before ? eidClaims(before) : [], eidClaims(after));
+  return { kind: 'lispMapping', before, after };
+}
+
+const eidClaims = ({ instanceId, eid }: LispMapping): Claim[] => [
+  {
+    key: keys.unique(`lisp-mapping/${instanceId}/${eid}`),
+    pointer: '/eid',
+    what: `EID ${eid} of instance ${instanceId}`,
+  },
+];
+
 /** What only one tunnel endpoint may have. */
 function endpointClaims({ datapathId, tunnelAddresses }: Hypervisor): Claim[] {
   const claims = tunnelAddresses.map((address, i): Claim => {
@@ -367,10 +430,14 @@ function planDelete(
   const { desired } = context;
   const changes: DesiredChange[] = [];
   const { tenant, id } = step.ids;
-  if (step.kind === 'port') changes.push({ kind: 'port', before: current as Port, after: undefined });
-  else if (step.kind === 'hypervisor') {
-    // Ports keep their binding: the hypervisor may come back under its name.
-    changes.push({ kind: 'hypervisor', before: current as Hypervisor, after: undefined });
+  if (step.kind === 'site') {
+    for (const before of desired.hypervisors.values()) {
+      if (before.site === id) changes.push({ kind: 'hypervisor', before, after: undefined });
+    }
+  }
+  if (step.kind === 'port' || isGlobalKind(step.kind)) {
+    // Ports keep their binding: a hypervisor may come back under its name.
+    changes.push({ kind: step.kind, before: current, after: undefined } as DesiredChange);
   } else {
     draft.get(keys.guard(tenant));
     const ports = step.kind === 'tenant' ? desired.portsOf(tenant) : desired.portsOfNetwork(tenant, id!);
@@ -388,7 +455,7 @@ function planDelete(
   for (const hook of context.hooks) for (const change of changes) hook(change, desired);
   for (const change of changes) remove(desired, draft, change);
   if (step.kind === 'tenant') draft.delete(keys.guard(tenant));
-  else if (step.kind !== 'hypervisor') draft.put(keys.guard(tenant), context.token);
+  else if (!isGlobalKind(step.kind)) draft.put(keys.guard(tenant), context.token);
   desired.apply(changes);
   return { changes, object: undefined, created: false };
 }
@@ -413,5 +480,13 @@ function remove(desired: Desired, draft: Draft, change: DesiredChange): void {
       return;
     case 'hypervisor':
       for (const claimed of endpointClaims(change.before!)) draft.delete(claimed.key);
+      return;
+    case 'site':
+      return;
+    case 'lispSite':
+      for (const claimed of blockClaims(change.before!)) draft.delete(claimed.key);
+      return;
+    case 'lispMapping':
+      for (const claimed of eidClaims(change.before!)) draft.delete(claimed.key);
   }
 }

@@ -15,7 +15,7 @@ export function checkFlowQuotas(
 ): void {
   const limited = new Map<string, number>();
   for (const { kind, after } of changes) {
-    if (!after || kind === 'tenant' || kind === 'hypervisor') continue;
+    if (!after || kind === 'tenant' || !('tenant' in after)) continue;
     const limit = desired.tenants.get(after.tenant)?.quota.flows;
     if (limit !== undefined) limited.set(after.tenant, limit);
   }

@@ -4,6 +4,14 @@ import type { TLocalizedValidationError } from 'typebox/error';
 import { Settings } from 'typebox/system';
 import type { FieldProblem } from '../kernel/index.ts';
 import { isObject, jsonProblems, pointerStep } from './json.ts';
+import {
+  type LispMappingBody,
+  LispMappingSchema,
+  type LispSiteBody,
+  LispSiteSchema,
+  type SiteBody,
+  SiteSchema,
+} from './lisp-schema.ts';
 import type { ObjectKind } from './service-types.ts';
 import { ACTIVATION_SIGNS } from './types.ts';
 
@@ -200,6 +208,9 @@ export interface Bodies {
   network: NetworkBody;
   port: PortBody;
   hypervisor: HypervisorBody;
+  site: SiteBody;
+  lispSite: LispSiteBody;
+  lispMapping: LispMappingBody;
 }
 
 /** Schema of what one writes, by kind; also the source of the API's documentation. */
@@ -208,6 +219,9 @@ export const schemas = {
   network: NetworkSchema,
   port: PortSchema,
   hypervisor: HypervisorSchema,
+  site: SiteSchema,
+  lispSite: LispSiteSchema,
+  lispMapping: LispMappingSchema,
 } as const;
 
 const validators: { readonly [K in ObjectKind]: Validator } = {
@@ -215,6 +229,9 @@ const validators: { readonly [K in ObjectKind]: Validator } = {
   network: Compile(NetworkSchema),
   port: Compile(PortSchema),
   hypervisor: Compile(HypervisorSchema),
+  site: Compile(SiteSchema),
+  lispSite: Compile(LispSiteSchema),
+  lispMapping: Compile(LispMappingSchema),
 };
 
 /** Members that we write. A body may bring them back unchanged or stale (GET, edit, PUT): they are left out, not checked. */

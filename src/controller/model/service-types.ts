@@ -1,6 +1,16 @@
 import type { RequestError } from '../kernel/index.ts';
 import type { PortEdit } from './migration.ts';
-import type { DesiredChange, DesiredReader, Hypervisor, Network, Port, Tenant } from './types.ts';
+import type {
+  DesiredChange,
+  DesiredReader,
+  Hypervisor,
+  LispMapping,
+  LispSite,
+  Network,
+  Port,
+  Site,
+  Tenant,
+} from './types.ts';
 
 /** A value as JSON has it. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
@@ -8,7 +18,7 @@ export interface JsonObject {
   readonly [key: string]: JsonValue;
 }
 
-export type ObjectKind = 'tenant' | 'network' | 'port' | 'hypervisor';
+export type ObjectKind = 'tenant' | 'network' | 'port' | 'hypervisor' | 'site' | 'lispSite' | 'lispMapping';
 
 /**
  * Names one object: `id` is absent for a tenant, and the object's own id otherwise. `tenant` is empty for what no tenant owns (a
@@ -130,7 +140,10 @@ export type StatusProvider = (
     | { readonly kind: 'tenant'; readonly object: Tenant }
     | { readonly kind: 'network'; readonly object: Network }
     | { readonly kind: 'port'; readonly object: Port }
-    | { readonly kind: 'hypervisor'; readonly object: Hypervisor },
+    | { readonly kind: 'hypervisor'; readonly object: Hypervisor }
+    | { readonly kind: 'site'; readonly object: Site }
+    | { readonly kind: 'lispSite'; readonly object: LispSite }
+    | { readonly kind: 'lispMapping'; readonly object: LispMapping },
 ) => JsonObject;
 
 /**

@@ -12,10 +12,11 @@ import type { Store, StoreEvent, TxnResult, Watch } from '../store/index.ts';
 import { Desired } from './desired.ts';
 import { Draft, keys, Mirror, objectOfKey, PREFIX } from './draft.ts';
 import { MAX_PROBLEMS } from './json.ts';
+import { restPath } from './kinds.ts';
 import { listPage } from './list.ts';
 import type { PortEdit } from './migration.ts';
-import { allocated, fromStored, idsOf, restPath, type Underlay } from './objects.ts';
-import { fieldsOf, find, notFound, type PlanContext, planStep, type StepPlan } from './plan.ts';
+import { allocated, fromStored, idsOf, shownFields, type Underlay } from './objects.ts';
+import { find, notFound, type PlanContext, planStep, type StepPlan } from './plan.ts';
 import { checkFlowQuotas } from './quota.ts';
 import type {
   AdmissionHook,
@@ -490,7 +491,7 @@ class StoredObjects implements ObjectService {
     const provided = this.#status?.({ kind, object } as Parameters<StatusProvider>[0]);
     return {
       id: object.id,
-      ...fieldsOf(kind, object),
+      ...shownFields(kind, object),
       revision,
       createdAt: object.createdAt,
       updatedAt: object.updatedAt,
@@ -509,6 +510,9 @@ class StoredObjects implements ObjectService {
         { labels: { kind: 'network' }, value: this.desired.networks.size },
         { labels: { kind: 'port' }, value: this.desired.ports.size },
         { labels: { kind: 'hypervisor' }, value: this.desired.hypervisors.size },
+        { labels: { kind: 'site' }, value: this.desired.sites.size },
+        { labels: { kind: 'lispSite' }, value: this.desired.lispSites.size },
+        { labels: { kind: 'lispMapping' }, value: this.desired.lispMappings.size },
       ],
     });
     metrics.declare({
@@ -528,8 +532,8 @@ class StoredObjects implements ObjectService {
 
 /** Order within a revision: what others rest on comes before them and goes after them. */
 function rank({ kind, after }: DesiredChange): number {
-  if (after) return { hypervisor: 1, tenant: 2, network: 3, port: 4 }[kind];
-  return { port: 0, network: 5, tenant: 6, hypervisor: 7 }[kind];
+  if (after) return { site: 1, lispSite: 1, lispMapping: 1, hypervisor: 1, tenant: 2, network: 3, port: 4 }[kind];
+  return { port: 0, network: 5, tenant: 6, hypervisor: 7, site: 8, lispSite: 8, lispMapping: 8 }[kind];
 }
 
 /** A port's move in short, for its status. */

@@ -1,5 +1,6 @@
 import { type FieldProblem, RequestError } from '../kernel/index.ts';
 import { invalid, isObject, jsonProblems, MAX_PROBLEMS } from './json.ts';
+import { isGlobalKind, kindWords } from './kinds.ts';
 import type { PortEdit } from './migration.ts';
 import { readSpec, type Specs, type Underlay } from './objects.ts';
 import { ID_RULE, isId } from './schema.ts';
@@ -46,8 +47,8 @@ function checkIds(kind: ObjectKind, ids: ObjectIds): void {
     if (id === undefined || !isId(id))
       problems.push({ pointer: '', message: `${name} in the path must be ${ID_RULE}` });
   };
-  if (kind !== 'hypervisor') check('the tenant id', ids.tenant);
-  if (kind !== 'tenant') check(`the ${kind} id`, ids.id);
+  if (!isGlobalKind(kind)) check('the tenant id', ids.tenant);
+  if (kind !== 'tenant') check(`the ${kindWords[kind]} id`, ids.id);
   if (problems.length > 0) throw invalid(problems);
 }
 

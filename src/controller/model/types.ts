@@ -119,11 +119,61 @@ export interface Hypervisor extends Meta {
   readonly site: string | undefined;
 }
 
+/** Where an EID is reached: an address of a router in the underlay. */
+export interface Rloc {
+  readonly address: IpAddress;
+  /** Lower is better; 255: not to be used. */
+  readonly priority: number;
+  /** Share of the traffic among locators of one priority. */
+  readonly weight: number;
+}
+
+/** A set of hypervisors behind one underlay, and the routers that others reach it through. */
+export interface Site extends Meta {
+  readonly rlocs: readonly Rloc[];
+}
+
+/** A block of EIDs whose LISP routers may register with us. */
+export interface LispSite extends Meta {
+  /** Virtual network that the prefixes are in; 0: none is named. */
+  readonly instanceId: number;
+  /** IPv4, IPv6 or MAC prefixes, canonical text. */
+  readonly eidPrefixes: readonly string[];
+  /** Secrets that sign registrations, any of them. Never shown. */
+  readonly keys: readonly string[];
+  readonly acceptMoreSpecifics: boolean;
+  /** We answer for its routers whether they ask for that or not. */
+  readonly proxyReply: boolean;
+  /** Registrations of several routers are merged whether they ask for that or not. */
+  readonly merge: boolean;
+  /** Registrations must bear nonces that grow. */
+  readonly replayDefence: boolean;
+  /** Registrations a second of all its routers together; undefined: any number. */
+  readonly registerRate: number | undefined;
+}
+
+/** What a router does with packets for an EID without locators (RFC 9301 §5.4). */
+export type LispAction = 'noAction' | 'nativelyForward' | 'sendMapRequest' | 'drop';
+
+/** A mapping that stands until it is taken back. */
+export interface LispMapping extends Meta {
+  readonly instanceId: number;
+  /** IPv4, IPv6 or MAC prefix, canonical text. */
+  readonly eid: string;
+  readonly rlocs: readonly Rloc[];
+  readonly action: LispAction;
+  /** How long routers may keep what we answer. */
+  readonly ttlMinutes: number;
+}
+
 /** Any northbound object. */
-export type AnyObject = Tenant | Network | Port | Hypervisor;
+export type AnyObject = Tenant | Network | Port | Hypervisor | Site | LispSite | LispMapping;
 
 export type DesiredChange =
   | { readonly kind: 'hypervisor'; readonly before: Hypervisor | undefined; readonly after: Hypervisor | undefined }
+  | { readonly kind: 'site'; readonly before: Site | undefined; readonly after: Site | undefined }
+  | { readonly kind: 'lispSite'; readonly before: LispSite | undefined; readonly after: LispSite | undefined }
+  | { readonly kind: 'lispMapping'; readonly before: LispMapping | undefined; readonly after: LispMapping | undefined }
   | { readonly kind: 'tenant'; readonly before: Tenant | undefined; readonly after: Tenant | undefined }
   | { readonly kind: 'network'; readonly before: Network | undefined; readonly after: Network | undefined }
   | { readonly kind: 'port'; readonly before: Port | undefined; readonly after: Port | undefined };
@@ -136,6 +186,12 @@ export interface DesiredReader {
   readonly ports: ReadonlyMap<string, Port>;
   /** By id. */
   readonly hypervisors: ReadonlyMap<string, Hypervisor>;
+  /** By id. */
+  readonly sites: ReadonlyMap<string, Site>;
+  /** By id. */
+  readonly lispSites: ReadonlyMap<string, LispSite>;
+  /** By id. */
+  readonly lispMappings: ReadonlyMap<string, LispMapping>;
   networkByIndex(index: number): Network | undefined;
   networksOf(tenant: string): Iterable<Network>;
   portsOf(tenant: string): Iterable<Port>;

@@ -2,16 +2,17 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { RouteAdapter } from './adapter.ts';
 import type { EventStreams } from './event-stream.ts';
 import { registerOpenApi } from './openapi.ts';
+import type { RouteSpec } from './route.ts';
 import { type RouteDeps, registerRoutes } from './routes/index.ts';
 
-/** The OpenAPI document as JSON text, without a controller: what `npm run docs` writes and `/openapi.json` answers. */
-export async function openApiText(version: string): Promise<string> {
-  return `${JSON.stringify(await describeApi(version), undefined, 2)}\n`;
+/** The OpenAPI document as JSON text, without a controller: what `npm run docs` writes and `/openapi.json` answers. `more` are routes of apps. */
+export async function openApiText(version: string, more: readonly RouteSpec[] = []): Promise<string> {
+  return `${JSON.stringify(await describeApi(version, more), undefined, 2)}\n`;
 }
 
 type Described = ReturnType<FastifyInstance['swagger']>;
 
-async function describeApi(version: string): Promise<Described> {
+async function describeApi(version: string, more: readonly RouteSpec[]): Promise<Described> {
   const app = Fastify({ logger: false });
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => JSON.stringify);
@@ -19,6 +20,7 @@ async function describeApi(version: string): Promise<Described> {
   const routes = new RouteAdapter(app, new AbortController().signal);
   // Routes are described, never called, so there is nothing behind them.
   registerRoutes(routes, { version } as RouteDeps, {} as EventStreams);
+  for (const route of more) routes.route(route);
   await app.ready();
   const described = app.swagger();
   await app.close();
@@ -37,8 +39,9 @@ interface Operation {
 const oneLine = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 /** docs/rest.md: what can be asked for, in the words of the OpenAPI document. */
-export async function restMarkdown(version: string): Promise<string> {
-  const paths = ((await describeApi(version)) as { readonly paths?: Readonly<Record<string, unknown>> }).paths ?? {};
+export async function restMarkdown(version: string, more: readonly RouteSpec[] = []): Promise<string> {
+  const paths =
+    ((await describeApi(version, more)) as { readonly paths?: Readonly<Record<string, unknown>> }).paths ?? {};
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods as Readonly<Record<string, Operation>>).map(([method, operation]) => ({
       method: method.toUpperCase(),

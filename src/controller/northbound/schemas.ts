@@ -59,7 +59,18 @@ export const bodies = {
     ...schemas.hypervisor,
     examples: [{ datapathId: '0000000000000001', tunnelAddresses: ['192.0.2.1'], ovsdb: 'tcp:192.0.2.1:6640' }],
   },
+  site: { ...schemas.site, examples: [{ rlocs: [{ address: '198.51.100.1', priority: 1, weight: 100 }] }] },
+  lispSite: {
+    ...schemas.lispSite,
+    examples: [{ instanceId: 7, eidPrefixes: ['10.1.0.0/16'], keys: ['a long secret'], acceptMoreSpecifics: true }],
+  },
+  lispMapping: {
+    ...schemas.lispMapping,
+    examples: [{ instanceId: 7, eid: '10.2.0.0/16', rlocs: [{ address: '198.51.100.2' }] }],
+  },
 };
+
+const { keys: _secret, ...lispSiteShown } = schemas.lispSite.properties;
 
 /** What comes back, by kind. */
 export const objects = {
@@ -67,6 +78,9 @@ export const objects = {
   network: Type.Object({ ...meta, ...schemas.network.properties }),
   port: Type.Object({ ...meta, ...schemas.port.properties }),
   hypervisor: Type.Object({ ...meta, ...schemas.hypervisor.properties }),
+  site: Type.Object({ ...meta, ...schemas.site.properties }),
+  lispSite: Type.Object({ ...meta, ...lispSiteShown }),
+  lispMapping: Type.Object({ ...meta, ...schemas.lispMapping.properties }),
 };
 
 export const ProblemSchema = Type.Object(

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { LispError } from './errors.ts';
-import { type Authentication, decodeLisp, encodeLisp, type MapNotify, type MapRegister } from './message.ts';
+import { type Authentication, decodeLisp, encodeLisp, type Info, type MapNotify, type MapRegister } from './message.ts';
 
 /**
  * Algorithms as the field uses them: the whole digest is sent, whatever "-96" and "-128" in their names say (RFC 9301 §5.6 names
@@ -11,7 +11,7 @@ const ALGORITHMS = [
   { id: 2, hash: 'sha256', length: 32 },
 ] as const;
 
-type Signed = MapRegister | MapNotify;
+type Signed = MapRegister | MapNotify | Info;
 
 /** The algorithm of a key id: its lower byte (RFC 9301), the whole number before. Undefined for one that is not known. */
 export const algorithmOf = (keyId: number) => ALGORITHMS.find(({ id }) => id === (keyId & 0xff));

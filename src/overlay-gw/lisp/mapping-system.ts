@@ -2,15 +2,16 @@ import { randomBytes } from 'node:crypto';
 import type { Clock, Logger } from '../../controller/kernel/index.ts';
 import type { Address } from './address.ts';
 import { isAuthentic, signLisp } from './auth.ts';
-import { addressOf, type EidPrefix, eidPrefix, widthOf } from './eid.ts';
+import { addressOf, type EidPrefix, eidPrefix } from './eid.ts';
 import { encapsulate } from './encapsulate.ts';
 import { LispError } from './errors.ts';
-import { type Mapping, Mappings, mergedRecord } from './mappings.ts';
+import { type Mapping, Mappings, mergedRecord, type RegistrationListener } from './mappings.ts';
 import {
   CONTROL_PORT,
   decodeLisp,
   type Encapsulated,
   encodeLisp,
+  type Info,
   type LispMessage,
   type MapNotify,
   type MapRegister,
@@ -19,30 +20,16 @@ import {
   type XtrIdentity,
 } from './message.ts';
 import { Pace, type Rate } from './pace.ts';
-import { type Association, Publisher, type PublisherCounters } from './publisher.ts';
+import { type Association, Publisher, type PublisherCounters, type SubscriptionFacts } from './publisher.ts';
 import { MapAction, type MappingRecord } from './records.ts';
-import { ackName, type Endpoint, Repeater, type SendDatagram } from './repeater.ts';
+import { ackName, type Endpoint, Repeater, type RepeaterCounters, type SendDatagram } from './repeater.ts';
 import { NonceGuard } from './replay.ts';
-import { restoreRegistration, type StoredRegistration, storedRegistrations } from './snapshot.ts';
+import { type LispSite, Sites } from './sites.ts';
+import { readRegistration, type StoredRegistration, storedRegistrations } from './snapshot.ts';
 import { Solicitor } from './solicitor.ts';
-import { PrefixTrie } from './trie.ts';
-
-/** A block of EIDs whose routers may register with us. */
-export interface LispSite {
-  readonly id: string;
-  readonly prefixes: readonly EidPrefix[];
-  /** Registrations of parts of the prefixes are taken. */
-  readonly acceptMoreSpecifics: boolean;
-  /** Any of them may sign. */
-  readonly keys: readonly string[];
-  /** Registrations must bear nonces that grow, for each xTR-ID or, without one, each address. Default: any nonce is taken. */
-  readonly replayDefence?: boolean;
-  /** Authentic registrations that are taken, of all its routers together. Default: all. */
-  readonly registerRate?: Rate;
-}
 
 /** What is counted. */
-export interface MappingCounters extends PublisherCounters {
+export interface MappingCounters extends PublisherCounters, RepeaterCounters {
   registers: number;
   /** Refused without an answer: a signature of no key of the site. */
   badSignatures: number;
@@ -53,16 +40,18 @@ export interface MappingCounters extends PublisherCounters {
   replies: number;
   negativeReplies: number;
   forwarded: number;
+  /** Questions that ask for nothing that can be looked up, or do not say whom to answer. */
+  unanswered: number;
   notifies: number;
-  notifyRetries: number;
+  infoRequests: number;
+  /** Refused without an answer: Info-Requests of no site, or with a signature of none of its keys. */
+  badInfos: number;
   /** Refused without an answer: registrations with a nonce that is not larger than the last. */
   replayed: number;
   /** Refused unread: datagrams of a source that sends too many. */
   sourceLimited: number;
   /** Refused without an answer: registrations of a site that sends too many. */
   siteLimited: number;
-  /** Notifications that nobody acknowledged. */
-  notifyLost: number;
 }
 
 export interface MappingSystemOptions {
@@ -76,6 +65,12 @@ export interface MappingSystemOptions {
   readonly solicit?: boolean;
   /** UDP port that routers listen at. Default 4342. */
   readonly controlPort?: number;
+  /** UDP port at which an address of ours is asked. Default 4342. */
+  readonly portOf?: (address: string) => number;
+  /** Re-encapsulating routers that routers behind a NAT may use. */
+  readonly rtrs?: readonly Address[];
+  /** Told of registrations that come, change and go. */
+  readonly registrations?: RegistrationListener;
 }
 
 /** How long a registration lasts that says nothing else (RFC 9301 §8.2: it is repeated every minute, and three may be lost). */
@@ -87,6 +82,8 @@ const ASSOCIATIONS = 100_000;
 /** N of an EID record in a question: tell me of changes (RFC 9437 §4). */
 const NOTIFICATION_REQUESTED = 0x80;
 const SECONDS = 0x8000_0000;
+/** Minutes that a router may rely on what an Info-Reply says. */
+const INFO_TTL = 10;
 
 /**
  * Map-Server and Map-Resolver (RFC 9301 §8): takes datagrams in, gives datagrams out, and keeps the mappings between. What is wrong costs
@@ -103,7 +100,11 @@ export class MappingSystem {
     replies: 0,
     negativeReplies: 0,
     forwarded: 0,
+    unanswered: 0,
     notifies: 0,
+    infoRequests: 0,
+    badInfos: 0,
+    badAcknowledgements: 0,
     notifyRetries: 0,
     replayed: 0,
     sourceLimited: 0,
@@ -116,24 +117,26 @@ export class MappingSystem {
     subscriptionsLost: 0,
   };
   readonly #options: MappingSystemOptions;
-  readonly #sites = new Map<string, PrefixTrie<LispSite>>();
+  readonly #sites = new Sites();
   readonly #repeater: Repeater;
   readonly #nonces = new NonceGuard();
   readonly #publisher: Publisher;
   readonly #solicitor: Solicitor;
   /** By xTR-ID. */
   readonly #associations = new Map<string, Association>();
-  readonly #siteById = new Map<string, LispSite>();
   readonly #sourcePace: Pace | undefined;
-  readonly #sitePaces = new Map<string, Pace>();
   readonly #stopSweep: () => void;
 
   constructor(options: MappingSystemOptions) {
     this.#options = options;
-    this.mappings = new Mappings(options.clock, (prefix, after) => {
-      this.#publisher.changed(prefix, after);
-      if (options.solicit) this.#solicitor.changed(prefix, () => randomBytes(8).toString('hex'));
-    });
+    this.mappings = new Mappings(
+      options.clock,
+      (prefix, after) => {
+        this.#publisher.changed(prefix, after);
+        if (options.solicit) this.#solicitor.changed(prefix, () => randomBytes(8).toString('hex'));
+      },
+      options.registrations,
+    );
     this.#repeater = new Repeater(options.clock, options.send, this.counters);
     this.#publisher = new Publisher(options.clock, this.mappings, this.#repeater, this.counters);
     this.#solicitor = new Solicitor(options.clock, this.#repeater);
@@ -144,27 +147,42 @@ export class MappingSystem {
     });
   }
 
-  /** Adds a site, or replaces the one of the same id. */
+  /** Adds a site, or replaces the one of the same id; what was registered and is not its any more is withdrawn. */
   setSite(site: LispSite): void {
-    this.#removePrefixes(site.id);
-    this.#siteById.set(site.id, site);
+    const before = this.#sites.set(site);
     for (const [xtrId, { siteId, key }] of this.#associations) {
       if (siteId === site.id && !site.keys.includes(key)) this.#dissociate(xtrId);
     }
-    if (site.registerRate) this.#sitePaces.set(site.id, new Pace(site.registerRate));
-    for (const { instanceId, family, bits, length } of site.prefixes) {
-      const key = `${instanceId}/${family}`;
-      const trie = this.#sites.get(key) ?? new PrefixTrie<LispSite>(widthOf[family]);
-      this.#sites.set(key, trie);
-      trie.set(bits, length, site);
+    if (before) this.#withdrawLost(before);
+  }
+
+  /** Removes a site, and what its routers registered. */
+  removeSite(id: string): void {
+    const before = this.#sites.delete(id);
+    if (!before) return;
+    for (const [xtrId, { siteId }] of this.#associations) if (siteId === id) this.#dissociate(xtrId);
+    this.#withdrawLost(before);
+  }
+
+  /** Withdraws what was registered under a site as it was, and does not belong to it as it is. */
+  #withdrawLost({ id, prefixes }: LispSite): void {
+    for (const block of prefixes) {
+      for (const { prefix, registrations } of [...this.mappings.all(block)]) {
+        if (this.#sites.for(prefix)?.id === id) continue;
+        for (const { siteId, by } of registrations) if (siteId === id) this.mappings.withdraw(prefix, by);
+      }
     }
   }
 
-  /** Removes a site; what was registered runs out by itself. */
-  removeSite(id: string): void {
-    this.#removePrefixes(id);
-    this.#siteById.delete(id);
-    for (const [xtrId, { siteId }] of this.#associations) if (siteId === id) this.#dissociate(xtrId);
+  /** Says where a prefix is, whatever routers register for it, until `unpin`. `by` names whoever says so. */
+  pin(prefix: EidPrefix, by: string, record: MappingRecord): void {
+    const expiresAt = Number.POSITIVE_INFINITY;
+    this.mappings.register(prefix, { by, record, proxyReply: true, expiresAt, pinned: true }, true);
+  }
+
+  /** Takes back what `pin` said. False when nothing was. */
+  unpin(prefix: EidPrefix, by: string): boolean {
+    return this.mappings.withdraw(prefix, by);
   }
 
   #dissociate(xtrId: string): void {
@@ -172,21 +190,25 @@ export class MappingSystem {
     this.#publisher.forget(xtrId);
   }
 
-  /** Subscriptions that are held, and requesters that are remembered for solicitation. */
-  get sizes(): { readonly subscriptions: number; readonly requesters: number; readonly unacknowledged: number } {
+  /** Subscriptions that are held, requesters that are remembered for solicitation, and messages that wait for an answer. */
+  get sizes(): {
+    readonly subscriptions: number;
+    readonly requesters: number;
+    readonly unacknowledged: number;
+    /** Solicitations sent, without repetitions. */
+    readonly solicitations: number;
+  } {
     return {
       subscriptions: this.#publisher.size,
       requesters: this.#solicitor.size,
       unacknowledged: this.#repeater.waiting,
+      solicitations: this.#solicitor.sent,
     };
   }
 
-  #removePrefixes(id: string): void {
-    this.#sitePaces.delete(id);
-    for (const trie of this.#sites.values()) {
-      const all = [...trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)];
-      for (const { bits, length, value } of all) if (value.id === id) trie.delete(bits, length);
-    }
+  /** All subscriptions, in no order. */
+  subscriptions(): Iterable<SubscriptionFacts> {
+    return this.#publisher.all();
   }
 
   /** All registrations, for a store. What changes meanwhile may or may not be among them. */
@@ -195,18 +217,32 @@ export class MappingSystem {
     for (const mapping of this.mappings.all()) yield* storedRegistrations(mapping, epoch);
   }
 
-  /** Takes stored registrations in; answers how many had not run out. Throws LispError for one that is damaged; those before it stay. */
+  /**
+   * Takes stored registrations in; answers how many had not run out and still belong to the site that they were made in. Throws LispError
+   * for one that is damaged; those before it stay.
+   */
   restore(stored: Iterable<StoredRegistration>): number {
     const epoch = this.#epoch;
     const now = this.#options.clock.monotonic();
     let count = 0;
-    for (const each of stored) if (restoreRegistration(this.mappings, each, epoch, now)) count++;
+    for (const each of stored) {
+      const { prefix, registration } = readRegistration(each, epoch);
+      const { siteId, expiresAt } = registration;
+      if (expiresAt <= now || (siteId !== undefined && this.#sites.for(prefix)?.id !== siteId)) continue;
+      this.mappings.register(prefix, registration, true);
+      count++;
+    }
     return count;
   }
 
   /** The last nonces of routers, for a store: without them what was heard before a restart may be heard again. */
   nonces(): [sender: string, nonce: string][] {
     return this.#nonces.snapshot();
+  }
+
+  /** Routers whose last nonce is another than the last time that this was asked, with an empty one when it was forgotten. */
+  takeNonces(): [sender: string, nonce: string][] {
+    return this.#nonces.changes();
   }
 
   /** Takes stored nonces in. */
@@ -253,6 +289,9 @@ export class MappingSystem {
       case 'mapNotifyAck':
         this.#acknowledged(bytes, message, from);
         return;
+      case 'infoRequest':
+        this.#info(bytes, message, from, to);
+        return;
       default:
         this.counters.malformed++;
     }
@@ -263,7 +302,7 @@ export class MappingSystem {
   #register(bytes: Buffer, message: MapRegister, from: Endpoint, to: string | undefined): void {
     this.counters.registers++;
     const prefixes = message.records.map(({ eid, maskLength }) => eidPrefix(eid, maskLength));
-    const site = this.#siteOf(prefixes);
+    const site = this.#sites.forAll(prefixes);
     if (!site) {
       this.counters.notOfSite++;
       return;
@@ -275,7 +314,7 @@ export class MappingSystem {
     }
     const by = message.identity?.xtrId ?? from.address;
     const now = this.#options.clock.monotonic();
-    if (this.#sitePaces.get(site.id)?.take('', now) === false) {
+    if (!this.#sites.take(site.id, now)) {
       this.counters.siteLimited++;
       return;
     }
@@ -283,6 +322,8 @@ export class MappingSystem {
       this.counters.replayed++;
       return;
     }
+    const proxyReply = message.proxyReply || site.proxyReply === true;
+    const merge = message.merge || site.merge === true;
     if (message.identity) this.#associate(message.identity.xtrId, { siteId: site.id, key, keyId: message.auth.keyId });
     message.records.forEach((record, i) => {
       const prefix = prefixes[i]!;
@@ -291,9 +332,9 @@ export class MappingSystem {
         return;
       }
       const expiresAt = now + (message.useTtl ? ttlMs(record.ttl) : LIFETIME_MS);
-      this.mappings.register(prefix, { by, record, proxyReply: message.proxyReply, expiresAt }, message.merge);
+      this.mappings.register(prefix, { by, record, proxyReply, expiresAt, siteId: site.id }, merge);
     });
-    if (message.wantNotify) this.#notify(message, key, from, to);
+    if (message.wantNotify) this.#notify(message, merge, key, from, to);
   }
 
   #associate(xtrId: string, association: Association): void {
@@ -304,30 +345,11 @@ export class MappingSystem {
     this.#associations.set(xtrId, association);
   }
 
-  /** The one site that all of these belong to. */
-  #siteOf(prefixes: readonly (EidPrefix | undefined)[]): LispSite | undefined {
-    let found: LispSite | undefined;
-    for (const prefix of prefixes) {
-      const site = prefix && this.#siteFor(prefix);
-      if (!site || (found && site !== found)) return undefined;
-      found = site;
-    }
-    return found;
-  }
-
-  #siteFor({ instanceId, family, bits, length }: EidPrefix): LispSite | undefined {
-    for (const match of this.#sites.get(`${instanceId}/${family}`)?.matches(bits) ?? []) {
-      if (match.length > length) continue;
-      return match.length === length || match.value.acceptMoreSpecifics ? match.value : undefined;
-    }
-    return undefined;
-  }
-
   /** Tells whoever registered what is registered now, merged with that of others. */
-  #notify(message: MapRegister, key: string, from: Endpoint, to: string | undefined): void {
+  #notify(message: MapRegister, merge: boolean, key: string, from: Endpoint, to: string | undefined): void {
     const records = message.records.map((record): MappingRecord => {
       const mapping = this.mappings.lookup(eidPrefix(record.eid, record.maskLength)!);
-      return mapping && message.merge ? { ...mergedRecord(mapping), eid: record.eid } : record;
+      return mapping && merge ? { ...mergedRecord(mapping), eid: record.eid } : record;
     });
     const { nonce, identity, rtr } = message;
     const notify: MapNotify = {
@@ -347,6 +369,37 @@ export class MappingSystem {
   /** Only whoever knows the key may say that it has heard. */
   #acknowledged(bytes: Buffer, message: MapNotify, from: Endpoint): void {
     this.#repeater.answered(ackName(message, from), bytes, message.auth);
+  }
+
+  /** Tells a router how it looks from here, which tells it that there is a NAT, and who can help. */
+  #info(bytes: Buffer, message: Info, from: Endpoint, to: string | undefined): void {
+    this.counters.infoRequests++;
+    const prefix = eidPrefix(message.eid, message.maskLength);
+    const key = (prefix && this.#sites.for(prefix))?.keys.find((each) => isAuthentic(bytes, message.auth, each));
+    if (key === undefined) {
+      this.counters.badInfos++;
+      return;
+    }
+    const { keyId } = message.auth;
+    const reply: Info = {
+      ...message,
+      type: 'infoReply',
+      ttl: INFO_TTL,
+      nat: {
+        afi: 'lcaf',
+        type: 'nat',
+        reserved1: 0,
+        flags: 0,
+        reserved2: 0,
+        msPort: (to === undefined ? undefined : this.#options.portOf?.(to)) ?? CONTROL_PORT,
+        etrPort: from.port,
+        globalEtr: ipAddress(from.address),
+        mapServer: to === undefined ? { afi: 'none' } : ipAddress(to),
+        privateEtr: { afi: 'none' },
+        rtrs: this.#options.rtrs ?? [],
+      },
+    };
+    this.#options.send(signLisp(reply, keyId, key), from, to);
   }
 
   // --- Map-Resolver
@@ -371,6 +424,7 @@ export class MappingSystem {
     }
     if (!asked || !eid || answerTo === undefined) {
       this.counters.malformed++;
+      this.counters.unanswered++;
       return;
     }
     const mapping = this.mappings.lookup(eid);
@@ -409,7 +463,7 @@ export class MappingSystem {
     from: string | undefined,
   ): boolean {
     const association = this.#associations.get(identity.xtrId);
-    const site = association && this.#siteById.get(association.siteId);
+    const site = association && this.#sites.get(association.siteId);
     if (!association || !site?.prefixes.some(({ instanceId }) => instanceId === prefix.instanceId)) {
       this.counters.subscribesRefused++;
       return false;
@@ -438,7 +492,7 @@ export class MappingSystem {
 
   /** That nobody has registered the EID, for as large a prefix as that is true of. */
   #negative(eid: EidPrefix): MappingRecord {
-    const sites = this.#sites.get(`${eid.instanceId}/${eid.family}`);
+    const sites = this.#sites.blocks(eid);
     const inSite = sites !== undefined && !sites.matches(eid.bits).next().done;
     const gap = this.mappings.gap(eid, inSite ? undefined : sites);
     return {
@@ -454,6 +508,8 @@ export class MappingSystem {
     };
   }
 }
+
+const ipAddress = (address: string): Address => ({ afi: address.includes(':') ? 'ipv6' : 'ipv4', address });
 
 const ttlMs = (ttl: number): number => (ttl >= SECONDS ? (ttl - SECONDS) * 1_000 : ttl * 60_000);
 

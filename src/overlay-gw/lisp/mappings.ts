@@ -10,14 +10,18 @@ export interface Registration {
   readonly record: MappingRecord;
   /** The Map-Server answers for the xTR. */
   readonly proxyReply: boolean;
-  /** Monotonic ms when it runs out. */
+  /** Monotonic ms when it runs out; Infinity for what stands until it is taken back. */
   readonly expiresAt: number;
+  /** Site whose key signed it. */
+  readonly siteId?: string;
+  /** Not from a router: counts instead of what routers register for the same prefix, for as long as it is there. */
+  readonly pinned?: true;
 }
 
 /** A registered prefix. */
 export interface Mapping {
   readonly prefix: EidPrefix;
-  /** One, or several that are merged. In order of who registered first. */
+  /** One, or several that are merged: those that count. In order of who registered first. */
   readonly registrations: readonly Registration[];
 }
 
@@ -28,6 +32,13 @@ interface Entry {
 
 /** Told of each prefix whose mapping changed; `after` is undefined when it is gone. */
 export type MappingListener = (prefix: EidPrefix, after: Mapping | undefined) => void;
+
+/** Told of each registration that came, changed or went. Renewals are not told. */
+export interface RegistrationListener {
+  put(prefix: EidPrefix, registration: Registration, before: Registration | undefined): void;
+  /** `expired`: nobody took it back. */
+  removed(prefix: EidPrefix, registration: Registration, expired: boolean): void;
+}
 
 /** Width of the slots by which registrations run out, ms. */
 const SLOT_MS = 1_000;
@@ -43,11 +54,13 @@ export class Mappings {
   /** Locators that somebody registered last: most of what one router registers has the same, which then are kept once. */
   readonly #locators = new Map<string, readonly Locator[]>();
   readonly #listener: MappingListener;
+  readonly #registrations: RegistrationListener | undefined;
   #swept: number;
   #size = 0;
 
-  constructor(clock: Clock, listener: MappingListener = () => {}) {
+  constructor(clock: Clock, listener: MappingListener = () => {}, registrations?: RegistrationListener) {
     this.#clock = clock;
+    this.#registrations = registrations;
     this.#listener = listener;
     this.#swept = Math.floor(clock.monotonic() / SLOT_MS);
   }
@@ -57,7 +70,7 @@ export class Mappings {
     return this.#size;
   }
 
-  /** Registers, or renews. With `merge` others' registrations of the prefix stay; else they are replaced. */
+  /** Registers, or renews. With `merge` others' registrations of the prefix stay; else those of routers are replaced. */
   register(prefix: EidPrefix, registration: Registration, merge: boolean): void {
     const trie = this.#trie(prefix.instanceId, prefix.family, true)!;
     let entry = trie.get(prefix.bits, prefix.length);
@@ -66,20 +79,32 @@ export class Mappings {
       trie.set(prefix.bits, prefix.length, entry);
       this.#size++;
     }
-    const { by } = registration;
-    const before = entry.registrations.find((each) => each.by === by);
-    const others = merge ? entry.registrations.filter((each) => each !== before) : [];
-    const renewed =
-      before !== undefined &&
-      entry.registrations.length === others.length + 1 &&
-      sameRecord(before.record, registration.record);
+    const { by, pinned } = registration;
+    const held = entry.registrations;
+    const before = held.find((each) => each.by === by);
+    const others = held.filter((each) => each !== before && (merge || pinned || each.pinned));
+    const same = before !== undefined && sameRecord(before.record, registration.record);
+    const renewed = same && held.length === others.length + 1;
     const locators = this.#shared(by, registration.record.locators);
-    entry.registrations = [...others, { ...registration, record: { ...registration.record, locators } }];
-    const slot = Math.ceil(registration.expiresAt / SLOT_MS);
+    const kept = { ...registration, record: { ...registration.record, locators } };
+    entry.registrations = [...others, kept];
+    this.#due(entry, registration.expiresAt);
+    if (this.#registrations) {
+      for (const each of held) {
+        if (each !== before && !others.includes(each)) this.#registrations.removed(prefix, each, false);
+      }
+      if (!same || before.siteId !== kept.siteId || before.proxyReply !== kept.proxyReply)
+        this.#registrations.put(prefix, kept, before);
+    }
+    if (!renewed && (pinned || !others.some(isPinned))) this.#listener(prefix, this.#live(entry));
+  }
+
+  #due(entry: Entry, expiresAt: number): void {
+    if (expiresAt === Number.POSITIVE_INFINITY) return;
+    const slot = Math.ceil(expiresAt / SLOT_MS);
     const due = this.#slots.get(slot);
     if (due) due.push(entry);
     else this.#slots.set(slot, [entry]);
-    if (!renewed) this.#listener(prefix, this.#live(entry));
   }
 
   #shared(by: string, locators: readonly Locator[]): readonly Locator[] {
@@ -90,13 +115,15 @@ export class Mappings {
     return locators;
   }
 
-  /** Takes back what one xTR registered. False when it did not. */
+  /** Takes back what somebody registered. False when there is nothing. */
   withdraw(prefix: EidPrefix, by: string): boolean {
     const trie = this.#trie(prefix.instanceId, prefix.family);
     const entry = trie?.get(prefix.bits, prefix.length);
-    if (!trie || !entry?.registrations.some((each) => each.by === by)) return false;
-    entry.registrations = entry.registrations.filter((each) => each.by !== by);
-    this.#settle(trie, entry);
+    const gone = entry?.registrations.find((each) => each.by === by);
+    if (!trie || !entry || !gone) return false;
+    entry.registrations = entry.registrations.filter((each) => each !== gone);
+    this.#registrations?.removed(prefix, gone, false);
+    this.#settle(trie, entry, gone.pinned === true);
     return true;
   }
 
@@ -127,14 +154,33 @@ export class Mappings {
     }
   }
 
-  /** All registered prefixes. */
-  *all(): Generator<Mapping> {
-    for (const trie of this.#tries.values()) {
-      for (const { value } of trie.within(new Array(Math.ceil(trie.width / 32)).fill(0), 0)) {
-        const mapping = this.#live(value);
-        if (mapping) yield mapping;
+  /**
+   * All registered prefixes with all their registrations, those that do not count too: by instance id, family, bits, the shorter first.
+   * With `from` only those within it, with `after` only those behind it.
+   */
+  *all(from?: EidPrefix, after?: EidPrefix): Generator<Mapping> {
+    const keys = [...this.#tries.keys()].map(readTrieKey).sort(byTrie);
+    for (const { instanceId, family } of keys) {
+      if (from && (from.instanceId !== instanceId || from.family !== family)) continue;
+      const order = after ? byTrie({ instanceId, family }, after) : 1;
+      if (order < 0) continue;
+      const trie = this.#trie(instanceId, family)!;
+      const within = from ?? { bits: new Array<number>(Math.ceil(trie.width / 32)).fill(0), length: 0 };
+      for (const { value } of trie.within(within.bits, within.length, order === 0 ? after : undefined)) {
+        const registrations = this.#unexpired(value);
+        if (registrations.length > 0) yield { prefix: value.prefix, registrations };
       }
     }
+  }
+
+  /** Registered prefixes that contain a prefix and are longer than none of it, the shortest first; with all their registrations. */
+  containing(prefix: EidPrefix): Mapping[] {
+    const found: Mapping[] = [];
+    for (const { value, length } of this.#trie(prefix.instanceId, prefix.family)?.matches(prefix.bits) ?? []) {
+      const registrations = length < prefix.length ? this.#unexpired(value) : [];
+      if (registrations.length > 0) found.unshift({ prefix: value.prefix, registrations });
+    }
+    return found;
   }
 
   /** Takes away what has run out. Call it now and then. */
@@ -146,30 +192,37 @@ export class Mappings {
   #expire(slot: number): void {
     const now = this.#clock.monotonic();
     for (const entry of this.#slots.get(slot) ?? []) {
-      const live = entry.registrations.filter(({ expiresAt }) => expiresAt > now);
-      if (live.length === entry.registrations.length) continue;
-      entry.registrations = live;
+      const gone = entry.registrations.filter(({ expiresAt }) => expiresAt <= now);
+      if (gone.length === 0) continue;
+      entry.registrations = entry.registrations.filter(({ expiresAt }) => expiresAt > now);
+      for (const each of gone) this.#registrations?.removed(entry.prefix, each, true);
       const { instanceId, family } = entry.prefix;
-      this.#settle(this.#trie(instanceId, family)!, entry);
+      this.#settle(this.#trie(instanceId, family)!, entry, false);
     }
     this.#slots.delete(slot);
   }
 
   /** Something of the entry is gone. */
-  #settle(trie: PrefixTrie<Entry>, entry: Entry): void {
+  #settle(trie: PrefixTrie<Entry>, entry: Entry, pinned: boolean): void {
     const { prefix, registrations } = entry;
     if (registrations.length === 0 && trie.get(prefix.bits, prefix.length) === entry) {
       trie.delete(prefix.bits, prefix.length);
       this.#size--;
       if (trie.size === 0) this.#tries.delete(`${prefix.instanceId}/${prefix.family}`);
     }
-    this.#listener(prefix, this.#live(entry));
+    if (pinned || !registrations.some(isPinned)) this.#listener(prefix, this.#live(entry));
   }
 
-  #live({ prefix, registrations }: Entry): Mapping | undefined {
+  #unexpired({ registrations }: Entry): readonly Registration[] {
     const now = this.#clock.monotonic();
-    const live = registrations.filter(({ expiresAt }) => expiresAt > now);
-    return live.length === 0 ? undefined : { prefix, registrations: live };
+    return registrations.every(({ expiresAt }) => expiresAt > now)
+      ? registrations
+      : registrations.filter(({ expiresAt }) => expiresAt > now);
+  }
+
+  #live(entry: Entry): Mapping | undefined {
+    const registrations = counting(this.#unexpired(entry));
+    return registrations.length === 0 ? undefined : { prefix: entry.prefix, registrations };
   }
 
   #trie(instanceId: number, family: EidFamily, make = false): PrefixTrie<Entry> | undefined {
@@ -182,6 +235,23 @@ export class Mappings {
     return trie;
   }
 }
+
+const isPinned = ({ pinned }: Registration): boolean => pinned === true;
+
+/** The registrations of a prefix that count. */
+export const counting = (registrations: readonly Registration[]): readonly Registration[] =>
+  registrations.some(isPinned) ? registrations.filter(isPinned) : registrations;
+
+interface TrieKey {
+  readonly instanceId: number;
+  readonly family: EidFamily;
+}
+const readTrieKey = (key: string): TrieKey => {
+  const [instanceId, family] = key.split('/');
+  return { instanceId: Number(instanceId), family: family as EidFamily };
+};
+const byTrie = (a: TrieKey, b: TrieKey): number =>
+  a.instanceId - b.instanceId || (a.family < b.family ? -1 : a.family > b.family ? 1 : 0);
 
 const sameRecord = (a: MappingRecord, b: MappingRecord): boolean => JSON.stringify(a) === JSON.stringify(b);
 

@@ -39,6 +39,19 @@ interface Subscription {
   readonly waiting: Map<string, string>;
 }
 
+/** A subscription as others may see it. */
+export interface SubscriptionFacts {
+  readonly xtrId: string;
+  readonly prefix: EidPrefix;
+  /** Site whose key signs what is published. */
+  readonly siteId: string;
+  readonly to: Endpoint;
+  /** Monotonic ms when it ends unless it is renewed. */
+  readonly expiresAt: number;
+  /** Publications that are not acknowledged yet. */
+  readonly unacknowledged: number;
+}
+
 /** What is counted of subscriptions. */
 export interface PublisherCounters {
   subscribes: number;
@@ -80,6 +93,16 @@ export class Publisher {
   /** Subscriptions that are held. */
   get size(): number {
     return this.#subscriptions.size;
+  }
+
+  /** All subscriptions, in no order. */
+  *all(): Generator<SubscriptionFacts> {
+    for (const held of this.#ofXtr.values()) {
+      for (const { identity, prefix, association, to, expiresAt, waiting } of held) {
+        const { xtrId } = identity;
+        yield { xtrId, prefix, siteId: association.siteId, to, expiresAt, unacknowledged: waiting.size };
+      }
+    }
   }
 
   /**

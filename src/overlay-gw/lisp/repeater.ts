@@ -35,14 +35,23 @@ interface Waiting extends Repeated {
   cancel: () => void;
 }
 
+/** What is counted of messages that want an answer. */
+export interface RepeaterCounters {
+  notifyRetries: number;
+  /** Messages that nobody answered. */
+  notifyLost: number;
+  /** Answers signed with another key than is wanted. */
+  badAcknowledgements: number;
+}
+
 /** Sends messages until they are answered, less and less often, and not for ever. */
 export class Repeater {
   readonly #clock: Clock;
-  readonly #counters: { notifyRetries: number; notifyLost: number };
+  readonly #counters: RepeaterCounters;
   readonly #send: SendDatagram;
   readonly #waiting = new Map<string, Waiting>();
 
-  constructor(clock: Clock, send: SendDatagram, counters: { notifyRetries: number; notifyLost: number }) {
+  constructor(clock: Clock, send: SendDatagram, counters: RepeaterCounters) {
     this.#counters = counters;
     this.#clock = clock;
     this.#send = send;
@@ -81,7 +90,11 @@ export class Repeater {
   /** An answer came, signed with the key that is wanted. False when nothing waits for it, or the signature is another's. */
   answered(name: string, bytes: Buffer, auth: Authentication): boolean {
     const waiting = this.#waiting.get(name);
-    if (!waiting || (waiting.key !== undefined && !isAuthentic(bytes, auth, waiting.key))) return false;
+    if (!waiting) return false;
+    if (waiting.key !== undefined && !isAuthentic(bytes, auth, waiting.key)) {
+      this.#counters.badAcknowledgements++;
+      return false;
+    }
     this.stop(name);
     waiting.ended?.(true);
     return true;

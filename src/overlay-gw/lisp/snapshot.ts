@@ -1,7 +1,7 @@
 import { Reader, Writer } from './cursor.ts';
-import { eidPrefix } from './eid.ts';
+import { type EidPrefix, eidPrefix } from './eid.ts';
 import { LispError } from './errors.ts';
-import type { Mapping, Mappings } from './mappings.ts';
+import type { Mapping, Registration } from './mappings.ts';
 import { readMapping, writeMapping } from './records.ts';
 
 /** One registration as it is stored: plain JSON. */
@@ -11,32 +11,42 @@ export interface StoredRegistration {
   /** The EID record as in a message, base64. */
   readonly record: string;
   readonly proxyReply: boolean;
+  /** Site whose key signed it. */
+  readonly siteId?: string;
   /** Milliseconds since the epoch when it runs out. */
   readonly expiresAt: number;
 }
 
-/** The registrations of a mapping, to be stored. `epoch` is what the monotonic clock's zero is in milliseconds since the epoch. */
+/** What routers registered of a mapping, to be stored. `epoch` is what the monotonic clock's zero is in milliseconds since the epoch. */
 export function storedRegistrations({ registrations }: Mapping, epoch: number): StoredRegistration[] {
-  return registrations.map(({ by, record, proxyReply, expiresAt }) => {
-    const writer = new Writer();
-    writeMapping(writer, record);
-    return { by, record: writer.bytes().toString('base64'), proxyReply, expiresAt: expiresAt + epoch };
-  });
+  return registrations.flatMap((each) => (each.pinned ? [] : [storedRegistration(each, epoch)]));
 }
 
-/** Takes a stored registration in, unless it has run out. Throws LispError for a record that is none. */
-export function restoreRegistration(
-  mappings: Mappings,
-  stored: StoredRegistration,
+/** One registration, to be stored. */
+export function storedRegistration(
+  { by, record, proxyReply, expiresAt, siteId }: Registration,
   epoch: number,
-  now: number,
-): boolean {
-  const reader = new Reader(Buffer.from(stored.record, 'base64'));
+): StoredRegistration {
+  const writer = new Writer();
+  writeMapping(writer, record);
+  return {
+    by,
+    record: writer.bytes().toString('base64'),
+    proxyReply,
+    ...(siteId === undefined ? {} : { siteId }),
+    expiresAt: expiresAt + epoch,
+  };
+}
+
+/** A stored registration as it is kept. Throws LispError for a record that is none. */
+export function readRegistration(
+  { by, record: text, proxyReply, siteId, expiresAt }: StoredRegistration,
+  epoch: number,
+): { readonly prefix: EidPrefix; readonly registration: Registration } {
+  const reader = new Reader(Buffer.from(text, 'base64'));
   const record = readMapping(reader);
   const prefix = eidPrefix(record.eid, record.maskLength);
   if (!prefix || reader.left > 0) throw new LispError('snapshot', 'record', reader.at, 'no EID record');
-  const expiresAt = stored.expiresAt - epoch;
-  if (expiresAt <= now) return false;
-  mappings.register(prefix, { by: stored.by, record, proxyReply: stored.proxyReply, expiresAt }, true);
-  return true;
+  const site = siteId === undefined ? {} : { siteId };
+  return { prefix, registration: { by, record, proxyReply, expiresAt: expiresAt - epoch, ...site } };
 }

@@ -131,8 +131,11 @@ export class PrefixTrie<V> {
     return this.#size === 0 ? 0 : this.#length[last]! + 1;
   }
 
-  /** Stored prefixes within a prefix, itself among them, in order of their bits, shorter ones first. */
-  *within(bits: Bits, length: number): Generator<Match<V>> {
+  /**
+   * Stored prefixes within a prefix, itself among them, in order of their bits, shorter ones first; with `after` only those behind it,
+   * found without a walk through those before.
+   */
+  *within(bits: Bits, length: number, after?: { readonly bits: Bits; readonly length: number }): Generator<Match<V>> {
     const masked = maskBits(bits, length);
     const path = this.#path(masked, length);
     let top = path.at(-1)!;
@@ -144,12 +147,22 @@ export class PrefixTrie<V> {
     const stack = [top];
     for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
       const value = this.#values[at];
-      if (value !== undefined) yield { bits: this.#bitsOf(at), length: this.#length[at]!, value };
+      const place = after ? this.#place(at, after.bits, after.length) : 1;
+      if (place < 0) continue;
+      if (place > 0 && value !== undefined) yield { bits: this.#bitsOf(at), length: this.#length[at]!, value };
       for (const side of [1, 0]) {
         const child = this.#children[2 * at + side]!;
         if (child !== NONE) stack.push(child);
       }
     }
+  }
+
+  /** Where a node stands to a prefix: 0 when it contains it or is it, negative when all below it is before it, else positive. */
+  #place(at: number, bits: Bits, length: number): number {
+    const own = this.#length[at]!;
+    const common = this.#common(at, bits, Math.min(own, length));
+    if (common === Math.min(own, length)) return own <= length ? 0 : 1;
+    return bitAt(bits, common) === 1 ? -1 : 1;
   }
 
   /** Nodes from the root on whose prefixes contain these bits, none longer than `length`. */

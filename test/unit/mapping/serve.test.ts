@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { decodeLisp, encodeLisp, type MapReply } from '../../../src/overlay-gw/lisp/index.ts';
+import { freeUdpPort, LispRouter, rlocsOf } from '../../kit/lisp-router.ts';
 import { Netloom } from '../../kit/netloom.ts';
 
 /** `netloom serve` with a mapping system, from outside. */
@@ -27,16 +28,6 @@ async function udp(address = '127.0.0.1'): Promise<Socket> {
   socket.bind(0, address);
   await once(socket, 'listening');
   return socket;
-}
-
-/** A UDP port of loopback that was free a moment ago. */
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
 }
 
 /** Runs `netloom serve` to its end. */
@@ -117,5 +108,44 @@ describe('netloom serve', () => {
     const { code, said } = await serve('--lisp', `127.0.0.1:${port}`);
     expect(said).toContain(`netloom: lisp.listen: UDP 127.0.0.1:${port} is in use by another program`);
     expect(code).toBe(1);
+  });
+});
+
+describe('what routers registered', () => {
+  it('is answered again after kill -9 and a restart, and what was withdrawn stays gone', async () => {
+    const port = await freeUdpPort();
+    netloom = await Netloom.start('--lisp', `127.0.0.1:${port}`);
+    const body = { instanceId: 7, eidPrefixes: ['10.1.0.0/16'], keys: ['secret'], acceptMoreSpecifics: true };
+    await netloom.ok('PUT', '/v1/lisp/sites/a', { ...body, replayDefence: true });
+    const router = await LispRouter.start({ address: '127.0.0.1', port });
+    try {
+      for (let i = 0; i < 250; i++) router.send(router.registration(`[7]10.1.${i}.0/24`, ['192.0.2.1']));
+      await router.register('[7]10.1.255.0/24', ['192.0.2.2']);
+      await router.withdraw('[7]10.1.3.0/24');
+      await netloom.poll(
+        () => netloom!.sum('netloom_lisp_store_waiting'),
+        (waiting) => waiting === 0,
+        'all stored',
+      );
+      await netloom.stop('SIGKILL');
+      await netloom.start();
+      expect(await netloom.sum('netloom_lisp_mappings')).toBe(250);
+      expect(rlocsOf(await router.ask('[7]10.1.9.1'))).toEqual(['192.0.2.1']);
+      expect(rlocsOf(await router.ask('[7]10.1.255.1'))).toEqual(['192.0.2.2']);
+      expect((await router.ask('[7]10.1.3.1')).locators).toEqual([]);
+      const { items } = await netloom.ok('GET', '/v1/lisp/mappings?instanceId=7&eid=10.1.9.0/24');
+      const left = Date.parse(items[0].registrations[0].expiresAt) - Date.now();
+      expect(left).toBeGreaterThan(100_000);
+      expect(left).toBeLessThanOrEqual(180_000);
+      // Registered again it is as if nothing had been; without its site it is gone, also after another restart.
+      await router.register('[7]10.1.9.0/24', ['192.0.2.1']);
+      await netloom.ok('DELETE', '/v1/lisp/sites/a');
+      expect(await netloom.sum('netloom_lisp_mappings')).toBe(0);
+      await netloom.stop('SIGTERM');
+      await netloom.start();
+      expect(await netloom.sum('netloom_lisp_mappings')).toBe(0);
+    } finally {
+      router.close();
+    }
   });
 });

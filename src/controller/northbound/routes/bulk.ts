@@ -1,13 +1,6 @@
 import Type from 'typebox';
 import type { FieldProblem } from '../../kernel/index.ts';
-import {
-  type BulkItem,
-  type BulkOperation,
-  type ObjectIds,
-  type ObjectKind,
-  type ObjectService,
-  restPath,
-} from '../../model/index.ts';
+import { type BulkItem, type BulkOperation, type ObjectService, objectOfPath, restPath } from '../../model/index.ts';
 import { refusal, toProblem } from '../problem.ts';
 import type { ReadyWait } from '../providers.ts';
 import { flag } from '../query.ts';
@@ -24,18 +17,6 @@ const maxProblems = 100;
 type Fields = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Kind and ids that a REST path of an object names. The ids themselves are checked by the model. */
-function parsePath(path: string): { readonly kind: ObjectKind; readonly ids: ObjectIds } | undefined {
-  const hypervisor = /^\/v1\/hypervisors\/([^/?#]{1,256})$/.exec(path)?.[1];
-  if (hypervisor !== undefined) return { kind: 'hypervisor', ids: { tenant: '', id: hypervisor } };
-  const match = /^\/v1\/tenants\/([^/?#]{1,256})(?:\/(networks|ports)\/([^/?#]{1,256}))?$/.exec(path);
-  const tenant = match?.[1];
-  if (tenant === undefined) return undefined;
-  const id = match?.[3];
-  if (id === undefined) return { kind: 'tenant', ids: { tenant } };
-  return { kind: match?.[2] === 'networks' ? 'network' : 'port', ids: { tenant, id } };
-}
 
 const operationFields = new Set(['method', 'path', 'body', 'ifMatch', 'ifNoneMatch', 'cascade']);
 
@@ -55,8 +36,8 @@ class OperationReader {
         this.#bad(`${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, 'unknown field');
     }
     const { method, path, body, ifMatch, ifNoneMatch, cascade } = value;
-    const target = typeof path === 'string' ? parsePath(path) : undefined;
-    if (!target) return this.#bad(`${at}/path`, 'expected the path of a tenant, network, port or hypervisor');
+    const target = typeof path === 'string' ? objectOfPath(path) : undefined;
+    if (!target) return this.#bad(`${at}/path`, 'expected the path of an object, such as /v1/tenants/acme/ports/web-1');
     if (ifMatch !== undefined && !(typeof ifMatch === 'number' && Number.isSafeInteger(ifMatch) && ifMatch >= 0)) {
       return this.#bad(`${at}/ifMatch`, 'expected a revision');
     }

@@ -1,6 +1,9 @@
 import Type from 'typebox';
 import { RequestError } from '../../kernel/index.ts';
 import {
+  collectionPath,
+  globalKinds,
+  kindWords,
   type ObjectIds,
   type ObjectJson,
   type ObjectKind,
@@ -172,42 +175,51 @@ const described = {
   network: 'A network is one logical layer-2 segment of a tenant.',
   port: 'A port attaches a host or VM to a network.',
   hypervisor: 'A hypervisor is a tunnel endpoint: a machine with an integration bridge, or a foreign one.',
-} as const;
+  site: 'A site is a set of hypervisors behind one underlay.',
+  lispSite: 'A LISP site is a block of EIDs whose routers may register. Its keys are not shown.',
+  lispMapping: 'A LISP mapping stands until it is deleted, whatever routers register for the same prefix.',
+} as const satisfies Record<ObjectKind, string>;
 
-/** CRUD of tenants, networks, ports and hypervisors. */
+/** Kinds whose lists show more than the objects themselves, and are answered by an app. */
+const LISTED_ELSEWHERE: ReadonlySet<ObjectKind> = new Set(['lispMapping']);
+
+/** CRUD of all kinds of objects. */
 export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
-  for (const kind of ['tenant', 'network', 'port', 'hypervisor'] as const) {
+  for (const kind of ['tenant', 'network', 'port', ...globalKinds] as const) {
     const handlers = new ObjectHandlers(kind, deps);
     const isOwned = kind === 'network' || kind === 'port';
-    const collection = isOwned ? `/v1/tenants/:tenant/${kind}s` : `/v1/${kind}s`;
+    const collection = collectionPath(kind, ':tenant');
     const path = kind === 'tenant' ? '/v1/tenants/:tenant' : `${collection}/:id`;
     const Kind = kind[0]!.toUpperCase() + kind.slice(1);
     const params: NonNullable<RouteSpec['params']> = kind === 'tenant' ? { tenant } : isOwned ? { tenant, id } : { id };
-    const tag = `${kind}s`;
+    const tag = collection.startsWith('/v1/lisp/') ? 'lisp' : `${kind}s`;
+    const word = kindWords[kind];
     const object = Type.Ref(Kind);
     const dryRunReply = Type.Union([object, DryRunSchema]);
 
-    registrar.route({
-      method: 'GET',
-      path: collection,
-      operationId: `list${Kind}s`,
-      tag,
-      summary: `List ${kind}s`,
-      ...(isOwned ? { params: { tenant } } : {}),
-      query: { limit, cursor },
-      replies: { 200: { description: 'One page, in order of id', schema: pageSchema(object) } },
-      ...(isOwned ? { errors: ['NL_NOT_FOUND'] as const } : {}),
-      handle: (request) => handlers.list(request),
-    });
+    if (!LISTED_ELSEWHERE.has(kind)) {
+      registrar.route({
+        method: 'GET',
+        path: collection,
+        operationId: `list${Kind}s`,
+        tag,
+        summary: `List ${word}s`,
+        ...(isOwned ? { params: { tenant } } : {}),
+        query: { limit, cursor },
+        replies: { 200: { description: 'One page, in order of id', schema: pageSchema(object) } },
+        ...(isOwned ? { errors: ['NL_NOT_FOUND'] as const } : {}),
+        handle: (request) => handlers.list(request),
+      });
+    }
     registrar.route({
       method: 'GET',
       path,
       operationId: `get${Kind}`,
       tag,
-      summary: `Get a ${kind}`,
+      summary: `Get a ${word}`,
       description: described[kind],
       params,
-      replies: { 200: { description: `The ${kind}; \`ETag\` is its revision`, schema: object } },
+      replies: { 200: { description: `The ${word}; \`ETag\` is its revision`, schema: object } },
       errors: ['NL_NOT_FOUND'],
       handle: (request) => handlers.get(request),
     });
@@ -216,7 +228,7 @@ export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
       path,
       operationId: `put${Kind}`,
       tag,
-      summary: `Create or replace a ${kind}`,
+      summary: `Create or replace a ${word}`,
       description: 'The same body again changes nothing and keeps the revision.',
       params,
       query: { dryRun, wait, timeout },
@@ -234,7 +246,7 @@ export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
       path,
       operationId: `patch${Kind}`,
       tag,
-      summary: `Change fields of a ${kind}`,
+      summary: `Change fields of a ${word}`,
       description: 'JSON merge patch (RFC 7396): null takes a field back to its default.',
       params,
       query: { dryRun, wait, timeout },
@@ -249,7 +261,7 @@ export function objectRoutes(registrar: RouteRegistrar, deps: Deps): void {
       path,
       operationId: `delete${Kind}`,
       tag,
-      summary: `Delete a ${kind}`,
+      summary: `Delete a ${word}`,
       params,
       query: { cascade, dryRun, wait, timeout },
       headers: { 'if-match': parameters.ifMatch },
