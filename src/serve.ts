@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { discoveryApp } from './apps/discovery/index.ts';
 import { fabricApp } from './apps/fabric/index.ts';
 import { learningApp } from './apps/learning/index.ts';
+import { type MobilitySettings, mobilityApp } from './apps/mobility/index.ts';
 import { overlayApp } from './apps/overlay/index.ts';
 import { portCondition, tenantsApp } from './apps/tenants/index.ts';
 import { type Config, endpoint, endpoints } from './controller/config/index.ts';
@@ -20,11 +21,18 @@ export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProb
       [tenantsApp, undefined],
       [learningApp, options.config.learning],
       [overlayApp(), { ...options.config.overlay, key: facts.discoveryKey }],
+      [mobilityApp(), mobilitySettings(options.config, facts)],
       [hypervisorsApp(), hypervisorSettings(options.config, facts)],
       [lispApp(), lispSettings(options.config, facts)],
     ],
     portProblem: portCondition,
   });
+
+const mobilitySettings = ({ mobility }: Config, { objects, programmed }: AppFacts): MobilitySettings => ({
+  ...mobility,
+  objects,
+  programmed,
+});
 
 function hypervisorSettings({ ovsdb }: Config, { objects, listening }: AppFacts): HypervisorsAppSettings {
   const { listen, key, cert, ca, approval, bridge, controllers } = ovsdb;

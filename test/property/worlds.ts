@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { fabricCompiler } from '../../src/apps/fabric/index.ts';
 import { learningCompiler } from '../../src/apps/learning/index.ts';
+import { mobilityCompiler } from '../../src/apps/mobility/index.ts';
 import { overlayCompiler } from '../../src/apps/overlay/index.ts';
 import { tenantsCompiler } from '../../src/apps/tenants/index.ts';
 import {
@@ -147,7 +148,7 @@ export const ipv6Of = (n: number): string => `fd00::${n}`;
 
 /** A world to start from: all switches there, in a row or apart, and all networks. */
 export function makeWorld(defaultNetwork: boolean, inRow: boolean): World {
-  const compilers = [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler];
+  const compilers = [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler, mobilityCompiler];
   const w = new World(compilers, { defaultNetwork });
   for (let n = 1; n <= SWITCHES; n++) {
     w.addSwitch(n, TUNNELS.nvgre);

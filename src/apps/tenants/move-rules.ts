@@ -36,6 +36,8 @@ import { announcementRules, responderRules } from './respond.ts';
 interface End {
   /** Where it is plugged in; undefined behind a tunnel endpoint of others. */
   readonly place: Member | undefined;
+  /** Whom frames for it are sent to: a switch, or a tunnel endpoint of others. */
+  readonly via: string;
   readonly ways: ReadonlyMap<Dpid, Way>;
 }
 
@@ -97,11 +99,11 @@ function endOf(
   membership: Membership,
   state: NetworkState,
 ): readonly End[] {
-  if (place) return [{ place, ways: waysTo(endpointAt(port, place), membership, state) }];
+  if (place) return [{ place, via: place.dpid, ways: waysTo(endpointAt(port, place), membership, state) }];
   const host = foreignEnd(binding, state.desired);
   if (!host || !isOverlay(state.desired.networkByIndex(network)?.transport)) return [];
   const switches = membership.segment(network, OVERLAY);
-  return [{ place, ways: tunnelWays(network, switches, host.tunnelAddresses, membership, state) }];
+  return [{ place, via: host.id, ways: tunnelWays(network, switches, host.tunnelAddresses, membership, state) }];
 }
 
 const endpointAt = (port: DeclaredPort, { network, dpid }: Member): Endpoint => ({
@@ -123,9 +125,12 @@ interface At {
 function switchRules({ network, mac, ends, dpid, overlay }: At): readonly Rule[] {
   const local: Step[] = [];
   const remote: Step[] = [];
-  for (const { place, ways } of ends) {
+  const sent = new Set<string>();
+  for (const { place, via, ways } of ends) {
     if (place?.dpid === dpid) local.push(output(place.no));
-    else remote.push(...(ways.get(dpid) ?? []));
+    // One copy does for two places on one switch.
+    else if (!sent.has(via)) remote.push(...(ways.get(dpid) ?? []));
+    sent.add(via);
   }
   const to = (arrived: number | undefined, steps: readonly Step[]): readonly Rule[] => {
     if (steps.length === 0) return [];

@@ -141,6 +141,16 @@ export const ConfigSchema = Type.Object(
       },
       strict,
     ),
+    mobility: Type.Object(
+      {
+        follow: Type.Boolean({
+          default: true,
+          description:
+            'move a port that is bound to an interface of a hypervisor when that interface turns up at another hypervisor',
+        }),
+      },
+      strict,
+    ),
     underlay: Type.Object(
       {
         mtu: Type.Integer({

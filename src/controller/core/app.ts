@@ -43,7 +43,16 @@ export interface NetworkState {
 export type StateChange = DesiredChange | ObservedChange;
 
 /** Numbers of the apps in cookies; 1…255 are ours, third-party apps get 256 and up, stored. */
-export const AppId = { discovery: 1, fabric: 2, tenants: 3, learning: 4, overlay: 5, hypervisors: 6, lisp: 9 } as const;
+export const AppId = {
+  discovery: 1,
+  fabric: 2,
+  tenants: 3,
+  learning: 4,
+  overlay: 5,
+  hypervisors: 6,
+  mobility: 8,
+  lisp: 9,
+} as const;
 
 /** A connected switch, as far as apps may act on it directly. Rules go through compilers only. */
 export interface SwitchPort {

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { PortReason } from '../../ofproto/index.ts';
 import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
-import { type Clock, ConfigError, type Logger, systemClock } from '../kernel/index.ts';
+import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
 import {
   type DesiredChange,
   type ObjectService,
@@ -50,6 +50,11 @@ export interface AppFacts {
   readonly discoveryKey: Buffer;
   readonly objects: ObjectService;
   readonly store: Store;
+  /**
+   * Resolves when all that has changed by now is compiled, and every connected switch has confirmed what it holds for these objects (by
+   * REST path), `needed` being one of them. Rejects when `signal` aborts.
+   */
+  readonly programmed: (objects: readonly string[], needed: Dpid | undefined, signal: AbortSignal) => Promise<void>;
   /** To be told where an app listens, once it does. */
   readonly listening: (protocol: 'ovsdb' | 'lisp', address: string) => void;
 }
@@ -90,6 +95,10 @@ export class Controller {
   #unclaimedPacketIns = 0;
   #listening = false;
   #compiled = false;
+  #firstCompiled: () => void = () => {};
+  readonly #whenCompiled = new Promise<void>((resolve) => {
+    this.#firstCompiled = resolve;
+  });
   #stopping: Promise<void> | undefined;
 
   private constructor(options: ControllerOptions, store: Store, objects: ObjectService, hints: StoredHintStore) {
@@ -250,6 +259,13 @@ export class Controller {
       discoveryKey,
       objects: this.#objects,
       store: this.#store,
+      programmed: async (objects, needed, signal) => {
+        await this.#whenCompiled;
+        // Apps hear of a change before compilers do.
+        await Promise.resolve();
+        await this.#engine.caughtUp();
+        await this.#book.whenProgrammed(objects, needed, signal);
+      },
       listening: (protocol, address) => {
         listening[protocol] = address;
       },
@@ -262,11 +278,13 @@ export class Controller {
     this.#engine.compileAll(this.#objects.revision);
     await this.#engine.settled();
     this.#compiled = true;
+    this.#firstCompiled();
     const openflow = (await this.#server.listen()).map(({ host, port }) => hostPort(host, port));
     this.#listening = true;
     this.#http = await createHttpServer({
       objects: this.#objects,
       ready: this.#status,
+      moves: { waitsFor: (port) => this.#waitsFor(port) },
       observed: observedApi(this.#observed, this.#objects.desired, (index) => this.#networkPath(index)),
       rules: this.#book,
       events: this.#events,
@@ -375,6 +393,12 @@ export class Controller {
   #port(path: string): Port | undefined {
     const match = /^\/v1\/tenants\/([^/]+)\/ports\/([^/]+)$/.exec(path);
     return match ? this.#objects.desired.ports.get(`${match[1]}/${match[2]}`) : undefined;
+  }
+
+  /** What the new place of a port that moves lacks: the same as for a port that was bound there. */
+  #waitsFor(port: Port): string | undefined {
+    const binding = port.migration?.to;
+    return this.#options.portProblem({ ...port, binding, migration: undefined }, this.#state)?.message;
   }
 
   #verdict(path: string): ObjectVerdict | undefined {

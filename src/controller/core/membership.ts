@@ -1,5 +1,13 @@
 import type { Dpid } from '../kernel/index.ts';
-import { bindingsOf, type Hypervisor, isBeforeSwitch, type Network, otherBinding, type Port } from '../model/index.ts';
+import {
+  bindingsOf,
+  type Hypervisor,
+  isBeforeSwitch,
+  isMoving,
+  type Network,
+  otherBinding,
+  type Port,
+} from '../model/index.ts';
 import type { ObservedPort, ObservedSwitch, TunnelType } from '../observed/index.ts';
 import type { NetworkState, StateChange } from './app.ts';
 import {
@@ -466,6 +474,8 @@ export class Membership {
         const bearer = physicalOf(bound, this.#state.observed);
         if (bearer && bearer.no !== physical.no) this.#resolve(record, bearer.no, effect);
         for (const claimant of claimants) {
+          // Its two places may have become one, or two, with what each carries unchanged.
+          if (isMoving(claimant)) effect.ports.add(portKey(claimant));
           for (const no of [...(record.placed.get(portKey(claimant)) ?? [])]) {
             if (no !== physical.no) this.#resolve(record, no, effect);
           }

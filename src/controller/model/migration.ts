@@ -111,7 +111,7 @@ function begun(port: Port, spec: MigrationSpec, announced: boolean, now: string)
     from: port.binding,
     phase: 'preparing',
     announced,
-    startedAt: now,
+    startedAt: after(port.migration?.startedAt, now),
     readyAt: undefined,
     switchedAt: undefined,
     endedAt: undefined,
@@ -121,6 +121,10 @@ function begun(port: Port, spec: MigrationSpec, announced: boolean, now: string)
     reason: undefined,
   };
 }
+
+/** A time that names one move only: later than that of the last one, however quickly they follow. */
+const after = (before: string | undefined, now: string): string =>
+  before === undefined || before < now ? now : new Date(Date.parse(before) + 1).toISOString();
 
 const sameWish = (a: MigrationSpec, b: MigrationSpec): boolean =>
   sameBinding(a.to, b.to) &&

@@ -15,6 +15,7 @@ const sharedSchemas: Readonly<Record<string, TSchema>> = {
   Site: schemas.objects.site,
   LispSite: schemas.objects.lispSite,
   LispMapping: schemas.objects.lispMapping,
+  Migration: schemas.MigrationViewSchema,
   Switch: schemas.SwitchSchema,
   SwitchPort: schemas.SwitchPortSchema,
   Link: schemas.LinkSchema,

@@ -1,4 +1,5 @@
 import type { Dpid } from '../kernel/index.ts';
+import type { Port } from '../model/index.ts';
 import type { LinkState, PortRole, TunnelType } from '../observed/index.ts';
 import type { Difference, FlowView, GroupView, MeterView } from '../rules/index.ts';
 import type { Page } from './page.ts';
@@ -112,6 +113,12 @@ export interface ReadyWait {
    * are gone), false after `timeoutMs` or when the signal fires. `path` is the REST path, `/v1/tenants/acme/ports/web-1`.
    */
   waitReady(path: string, revision: number, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+}
+
+/** What keeps moves of ports from being ready. */
+export interface MoveProgress {
+  /** What the new place of this port waits for, as a sentence; undefined: for switches to confirm. */
+  waitsFor(port: Port): string | undefined;
 }
 
 /** One condition of `/readyz`. */

@@ -1,5 +1,5 @@
 import Type, { type TSchema } from 'typebox';
-import { ID_PATTERN, schemas } from '../model/index.ts';
+import { ACTIVATION_SIGNS, ID_PATTERN, MigrationSchema, schemas } from '../model/index.ts';
 import type { ParameterSpec } from './route.ts';
 
 /**
@@ -69,6 +69,32 @@ export const bodies = {
     examples: [{ instanceId: 7, eid: '10.2.0.0/16', rlocs: [{ address: '198.51.100.2' }] }],
   },
 };
+
+/** A move of a port as it comes back. */
+export const MigrationViewSchema = Type.Object({
+  ...MigrationSchema.properties,
+  from: MigrationSchema.properties.to,
+  phase: Type.Enum(['preparing', 'ready', 'switched', 'done', 'aborted'], {
+    description: '`ready`: the new place is programmed and confirmed; the guest may be resumed there',
+  }),
+  announced: Type.Boolean({ description: 'Asked for by REST; false: its interface turned up at another place' }),
+  startedAt: time('Begun'),
+  readyAt: Type.Optional(time('The new place was confirmed')),
+  switchedAt: Type.Optional(time('It counts as being at the new place since')),
+  endedAt: Type.Optional(time('Done or aborted')),
+  activatedBy: Type.Optional(
+    Type.Enum([...ACTIVATION_SIGNS, 'complete', 'timeout', 'departure'], { description: 'What switched it over' }),
+  ),
+  seamless: Type.Boolean({
+    description: 'Every sender’s switch had confirmed that frames go to both places before it switched over',
+  }),
+  outageMs: Type.Optional(
+    Type.Number({ description: 'Time during which frames went where the guest was not; known once it is done' }),
+  ),
+  reason: Type.Optional(text('Why it was aborted')),
+  waitsFor: Type.Optional(text('What keeps it from being ready, other than that switches have to confirm')),
+  revision: count('Revision of the port'),
+});
 
 const { keys: _secret, ...lispSiteShown } = schemas.lispSite.properties;
 

@@ -13,13 +13,14 @@ import { hostCheck, isLoopback } from './host-check.ts';
 import { parseBody, stringify } from './json.ts';
 import { registerOpenApi } from './openapi.ts';
 import { problemType, refusal, toProblem } from './problem.ts';
-import type { ObservedApi, ReadinessCheck, ReadyWait, RulesApi } from './providers.ts';
+import type { MoveProgress, ObservedApi, ReadinessCheck, ReadyWait, RulesApi } from './providers.ts';
 import type { RouteSpec } from './route.ts';
 import { registerRoutes } from './routes/index.ts';
 
 export interface HttpServerDeps {
   readonly objects: ObjectService;
   readonly ready: ReadyWait;
+  readonly moves: MoveProgress;
   readonly observed: ObservedApi;
   readonly rules: RulesApi;
   readonly events: EventLog;

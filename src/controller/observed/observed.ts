@@ -519,7 +519,7 @@ const copy = ({ dpid, port }: Attachment): Attachment => ({ dpid, port });
  */
 function merge(before: ObservedPort | undefined, port: PortDescription, label: PortLabel): ObservedPort {
   const { no, name, mac, up, currentSpeed } = port;
-  const { interfaceId, tunnel } = label;
+  const { interfaceId, attachedMac, tunnel } = label;
   const stayed =
     before !== undefined && before.name === name && before.mac === mac && before.up && up && before.tunnel === tunnel;
   const role = stayed ? before.role : firstRole(no, label);
@@ -531,6 +531,7 @@ function merge(before: ObservedPort | undefined, port: PortDescription, label: P
     before.currentSpeed === currentSpeed &&
     before.role === role &&
     before.interfaceId === interfaceId &&
+    before.attachedMac === attachedMac &&
     before.tunnel === tunnel;
   if (same) return before;
   return {
@@ -541,6 +542,7 @@ function merge(before: ObservedPort | undefined, port: PortDescription, label: P
     currentSpeed,
     role,
     ...(interfaceId === undefined ? {} : { interfaceId }),
+    ...(attachedMac === undefined ? {} : { attachedMac }),
     ...(tunnel === undefined ? {} : { tunnel }),
   };
 }

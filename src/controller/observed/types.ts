@@ -14,6 +14,8 @@ export type TunnelType = 'vxlan' | 'nvgre';
 export interface PortLabel {
   /** `external_ids:iface-id`: whose NIC it is. */
   readonly interfaceId?: string;
+  /** `external_ids:attached-mac`: the MAC of the guest behind it. */
+  readonly attachedMac?: Mac;
   /** A tunnel port of ours. */
   readonly tunnel?: TunnelType;
   /** Why the switch could not make the port, or not as it was asked to, in its own words. */
@@ -37,6 +39,7 @@ export interface ObservedPort {
   readonly currentSpeed: number;
   readonly role: PortRole;
   readonly interfaceId?: string;
+  readonly attachedMac?: Mac;
   readonly tunnel?: TunnelType;
 }
 

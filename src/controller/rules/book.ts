@@ -79,6 +79,9 @@ export class RuleBook implements CompileTarget {
   readonly #unflushed = new Set<SwitchWorker>();
   readonly #gate = { closed: false, later: (worker: SwitchWorker) => void this.#unflushed.add(worker) };
   readonly #waiters = new Set<Waiter>();
+  /** Those who wait for some switches only, and whether they will be looked at when this turn ends. */
+  readonly #watchers = new Set<Waiter>();
+  #looking = false;
   /** Owners that wait for a switch to lead. */
   readonly #held = new Map<Dpid, Set<OwnerState>>();
   readonly #hooks: LedgerHooks;
@@ -200,6 +203,7 @@ export class RuleBook implements CompileTarget {
     worker?.disconnect(channel);
     if (!worker?.channel) for (const state of this.#held.get(dpid) ?? []) this.#release(state);
     this.#sweep(dpid);
+    this.#look();
   }
 
   /** A flow of ours ran out or was deleted (OFPT_FLOW_REMOVED); `match` is the whole ofp_match as the switch sent it. */
@@ -247,6 +251,28 @@ export class RuleBook implements CompileTarget {
       for (const state of this.#objects.get(object) ?? []) if (!isConfirmed(state)) return false;
       return true;
     }, signal);
+  }
+
+  /**
+   * Resolves when every connected switch has confirmed what the owners of these objects want there, `needed` being one of them: whatever
+   * a switch that is away will say. Rejects only when `signal` aborts.
+   */
+  whenProgrammed(objects: readonly string[], needed: Dpid | undefined, signal: AbortSignal): Promise<void> {
+    const states = (): readonly OwnerState[] => objects.flatMap((object) => [...(this.#objects.get(object) ?? [])]);
+    const isProgrammed = (): boolean => {
+      if (needed !== undefined && this.#switches.get(needed)?.ready !== true) return false;
+      const all = states();
+      if (needed !== undefined && !all.some(({ at }) => at.has(needed))) return false;
+      return all.every(
+        ({ at, held, problem }) =>
+          held === undefined &&
+          problem === undefined &&
+          [...at.values()].every(
+            ({ dpid, state }) => state === 'confirmed' || this.#switches.get(dpid)?.ready !== true,
+          ),
+      );
+    };
+    return this.#when(isProgrammed, signal, this.#watchers);
   }
 
   /** Flows that an owner wants, over all switches. */
@@ -378,6 +404,7 @@ export class RuleBook implements CompileTarget {
   #release(state: OwnerState): void {
     const held = this.#letGo(state);
     if (!held) return;
+    this.#look();
     this.#placeAll(state, held, state.revision);
     // All that the same answer of the lead lets go leaves together.
     this.#flushing ??= Promise.resolve().then(() => {
@@ -449,6 +476,7 @@ export class RuleBook implements CompileTarget {
     if (state.held && state.at.get(state.held.lead)?.state === 'confirmed') this.#release(state);
     this.#options.listener?.ownerChanged?.(state.owner.key, state.owner.object);
     if (this.#waiters.size > 0 && isConfirmed(state)) this.#wake();
+    this.#look();
   }
 
   #conflict(dpid: Dpid, winner: Placed, loser: Placed, rule: Rule): void {
@@ -461,23 +489,33 @@ export class RuleBook implements CompileTarget {
     this.#options.log.error({ err: error, ...error.details }, 'two owners want different rules in one place');
   }
 
-  #wake(): void {
-    for (const waiter of this.#waiters) {
+  #wake(waiters = this.#waiters): void {
+    for (const waiter of waiters) {
       if (!waiter.done()) continue;
-      this.#waiters.delete(waiter);
+      waiters.delete(waiter);
       waiter.resolve();
     }
   }
 
-  #when(done: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+  /** Looks at the watchers once in this turn: a round of changes is told switch by switch. */
+  #look(): void {
+    if (this.#looking || this.#watchers.size === 0) return;
+    this.#looking = true;
+    queueMicrotask(() => {
+      this.#looking = false;
+      this.#wake(this.#watchers);
+    });
+  }
+
+  #when(done: () => boolean, signal: AbortSignal | undefined, waiters = this.#waiters): Promise<void> {
     if (done()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { done, resolve };
-      this.#waiters.add(waiter);
+      waiters.add(waiter);
       signal?.addEventListener(
         'abort',
         () => {
-          this.#waiters.delete(waiter);
+          waiters.delete(waiter);
           reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
         },
         { once: true },

@@ -68,6 +68,10 @@ export class CompileEngine<State, Change> {
   #revision = 0;
   #scheduled = false;
   #settled: { promise: Promise<void>; resolve: () => void } | undefined;
+  /** Those who wait for the end of a round, by the round's number. */
+  #awaited: { readonly round: number; readonly resolve: () => void }[] = [];
+  /** Number of the round that is compiled, or was last. */
+  #rounds = 0;
 
   constructor(options: EngineOptions<State>) {
     this.#options = options;
@@ -145,6 +149,12 @@ export class CompileEngine<State, Change> {
     return this.#settled.promise;
   }
 
+  /** Resolves when all that is dirty now is compiled and flushed, whatever becomes dirty meanwhile. */
+  caughtUp(): Promise<void> {
+    if (!this.#scheduled) return Promise.resolve();
+    return new Promise((resolve) => void this.#awaited.push({ round: this.#rounds + 1, resolve }));
+  }
+
   /** Owners waiting to be compiled. */
   get dirty(): number {
     return this.#dirty.size;
@@ -193,6 +203,7 @@ export class CompileEngine<State, Change> {
     if (!this.#round) {
       this.#compiling = this.#dirty;
       this.#round = this.#compiling.values();
+      this.#rounds++;
       this.#dirty = new Map();
       this.#roundRevision = this.#revision;
       target.begin();
@@ -210,6 +221,11 @@ export class CompileEngine<State, Change> {
     this.#round = undefined;
     target.compiledThrough(this.#roundRevision);
     target.flush();
+    // Whoever asked during this round waits for the next one, unless there is none: then all was in this one.
+    const last = this.#dirty.size === 0;
+    const waiters = this.#awaited;
+    this.#awaited = waiters.filter(({ round }) => !last && round > this.#rounds);
+    for (const { round, resolve } of waiters) if (last || round <= this.#rounds) resolve();
     if (this.#dirty.size > 0) {
       this.#yieldTo(() => this.#slice());
       return;

@@ -22,6 +22,8 @@ export const MeterId = {
   tunnelProbe: 4,
   /** Unknown senders shown to the controller. */
   learn: 3,
+  /** Signs of guests at the places that they move to. */
+  move: 5,
   /** What a tenant may show to the controller; tenant index 0…65535. */
   tenantPunt: (tenant: number): number => 0x10000 + tenant,
   /** What a tenant's ports may send; tenant index 0…65535. */

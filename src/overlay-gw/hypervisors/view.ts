@@ -5,6 +5,7 @@ import {
   type PortLabel,
   parseDpid,
   parseIp,
+  parseMac,
   type TunnelType,
 } from '../../controller/index.ts';
 import { flowTunnel, interfaceError, OWNER_KEY, type VswitchTables, type WantedTunnel } from '../ovsdb/index.ts';
@@ -50,11 +51,13 @@ export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<str
       const nic = interfaces.get(each);
       if (!nic) continue;
       const interfaceId = nic.external_ids.get('iface-id');
+      const attachedMac = parseMac(nic.external_ids.get('attached-mac') ?? '');
       const tunnel = ours ? tunnelTypes.find((type) => TUNNELS[type].name === nic.name) : undefined;
       const error = interfaceError(nic);
       const label: PortLabel = {
         ...(tunnel === undefined ? {} : { tunnel }),
         ...(tunnel !== undefined || interfaceId === undefined || interfaceId === '' ? {} : { interfaceId }),
+        ...(tunnel !== undefined || attachedMac === undefined ? {} : { attachedMac }),
         ...(error === undefined ? {} : { error }),
       };
       if (Object.keys(label).length > 0) labels.set(nic.name, label);

@@ -181,6 +181,7 @@ export async function fixture(over: Partial<HttpServerDeps> = {}): Promise<Fixtu
   };
   made.server = await createHttpServer({
     objects: objects as unknown as ObjectService,
+    moves: { waitsFor: () => undefined },
     ready: { waitReady: (...args) => made.waitReady(...args) },
     observed: {
       revision: 3,
