@@ -256,6 +256,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const { overlayBench } = await import('./overlay.ts');
     await overlayBench();
   },
+  networks: async () => {
+    const { networksBench } = await import('./networks.ts');
+    await networksBench();
+  },
   growth: async () => {
     await import('./growth.ts');
   },

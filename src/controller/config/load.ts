@@ -120,6 +120,14 @@ export function endpoint(key: string, text: string): { host: string; port: numbe
   return { host, port };
 }
 
+/** Splits FIRST-LAST into two segment ids. Throws ConfigError naming `key`. */
+export function segmentRange(key: string, text: string): { first: number; last: number } {
+  const [first = 0, last = 0] = text.split('-').map(Number);
+  if (!(first >= 1 && first <= last && last <= 0xffffff))
+    throw new ConfigError(key, `"${text}" is no range within 1-16777215`);
+  return { first, last };
+}
+
 /** Splits HOST:PORT,HOST:PORT…; none for an empty text. Throws ConfigError naming `key`. */
 export const endpoints = (key: string, text: string): { host: string; port: number }[] =>
   text === '' ? [] : text.split(',').map((each) => endpoint(key, each));
@@ -187,6 +195,8 @@ export function loadConfig(input: {
     endpoint('openflow.listen', typeof listener === 'string' ? listener : listener.address);
   }
   endpoints('lisp.listen', checked.lisp.listen);
+  segmentRange('overlay.vnis', checked.overlay.vnis);
+  segmentRange('overlay.vsids', checked.overlay.vsids);
   return { config: checked, entries };
 }
 

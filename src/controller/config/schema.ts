@@ -5,6 +5,9 @@ const strict = { additionalProperties: false } as const;
 /** HOST:PORT; an IPv6 host in brackets. Port 0 takes any free port. */
 const ENDPOINT = '^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s]+):\\d{1,5}$';
 
+/** FIRST-LAST. */
+const RANGE = '^\\d{1,8}-\\d{1,8}$';
+
 const TlsSchema = Type.Object(
   {
     key: Type.String({ description: 'PEM file of the private key' }),
@@ -137,6 +140,16 @@ export const ConfigSchema = Type.Object(
           maximum: 1_000_000,
           default: 2_000,
           description: 'probes a second over all tunnels; with more tunnels each is probed less often',
+        }),
+        vnis: Type.String({
+          default: '1-16777215',
+          pattern: RANGE,
+          description: 'FIRST-LAST: VNIs for vxlan networks that name none; one that is named may be any that is free',
+        }),
+        vsids: Type.String({
+          default: '1-16777215',
+          pattern: RANGE,
+          description: 'FIRST-LAST: VSIDs for nvgre networks that name none',
         }),
       },
       strict,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PortReason } from '../../ofproto/index.ts';
-import { type Config, endpoint, type ListenerConfig } from '../config/index.ts';
+import { type Config, endpoint, type ListenerConfig, segmentRange } from '../config/index.ts';
 import { type Clock, ConfigError, type Dpid, type Logger, systemClock } from '../kernel/index.ts';
 import {
   type DesiredChange,
@@ -221,7 +221,17 @@ export class Controller {
     const store = await openSqliteStore({ path: join(config.dataDir, 'netloom.db'), log, clock, metrics });
     let controller: Controller | undefined;
     try {
-      const objects = await openObjectService({ store, log, clock, metrics, underlay: config.underlay });
+      const objects = await openObjectService({
+        store,
+        log,
+        clock,
+        metrics,
+        underlay: config.underlay,
+        segments: {
+          vxlan: segmentRange('overlay.vnis', config.overlay.vnis),
+          nvgre: segmentRange('overlay.vsids', config.overlay.vsids),
+        },
+      });
       const hints = new StoredHintStore({ store, log, clock });
       controller = new Controller(options, store, objects, hints);
       await controller.#start();

@@ -19,7 +19,17 @@ import {
 import { withoutOurs } from './schema.ts';
 import type { AdmissionHook, ObjectIds, ObjectKind } from './service-types.ts';
 import type { Step } from './steps.ts';
-import type { AnyObject, DesiredChange, Hypervisor, LispMapping, LispSite, Network, Port, Tenant } from './types.ts';
+import type {
+  AnyObject,
+  DesiredChange,
+  Hypervisor,
+  LispMapping,
+  LispSite,
+  Network,
+  Port,
+  Tenant,
+  Transport,
+} from './types.ts';
 
 /** What a step came to. `object` is undefined after a deletion. */
 export interface StepPlan {
@@ -28,9 +38,13 @@ export interface StepPlan {
   readonly created: boolean;
 }
 
+/** Segments that are given to networks which name none, by transport. */
+export type SegmentRanges = { readonly [T in Transport]?: { readonly first: number; readonly last: number } };
+
 export interface PlanContext {
   readonly desired: Desired;
   readonly underlay: Underlay;
+  readonly segments: SegmentRanges;
   /** ISO time of this batch. */
   readonly now: string;
   /** A text that no other transaction uses. */
@@ -203,7 +217,8 @@ function changeNetwork(context: PlanContext, draft: Draft, ids: ObjectIds, spec:
   let segmentId = before?.segmentId;
   if (!keeps || segmentId === undefined) {
     const space = SEGMENTS[spec.transport];
-    const taken = wanted === undefined ? take(draft, space, path) : draft.takeId(space, path, wanted);
+    const taken =
+      wanted === undefined ? nextSegment(context, draft, spec.transport, path) : draft.takeId(space, path, wanted);
     if (taken === undefined) throw segmentTaken(spec.transport, wanted!, draft.get(keys.id(space.name, wanted!)));
     if (before) draft.freeId(SEGMENTS[before.transport], before.segmentId);
     segmentId = taken as Network['segmentId'];
@@ -219,6 +234,24 @@ function changeNetwork(context: PlanContext, draft: Draft, ids: ObjectIds, spec:
   };
   if (before) checkPortsFit(desired, draft, after);
   return { kind: 'network', before, after };
+}
+
+/** A free segment of those that are given to networks which name none. */
+function nextSegment({ segments }: PlanContext, draft: Draft, transport: Transport, path: string): number {
+  const space = SEGMENTS[transport];
+  const range = segments[transport];
+  try {
+    const isPart = range !== undefined && (range.first > space.first || range.last < space.last);
+    return take(draft, { ...space, ...range, isPart }, path);
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.code !== 'NL_EXHAUSTED') throw error;
+    const { first, last } = range ?? space;
+    const message = `no ${transport} segment is left: all of ${first}…${last} are taken; delete networks, or name a free segmentId`;
+    const details = { space: space.name, first, last };
+    throw new RequestError(409, 'NL_EXHAUSTED', message, [{ pointer: '/segmentId', message }], details, {
+      cause: error,
+    });
+  }
 }
 
 function segmentTaken(transport: string, wanted: number, holder: string | undefined): RequestError {

@@ -16,7 +16,7 @@ import { restPath } from './kinds.ts';
 import { listPage } from './list.ts';
 import type { PortEdit } from './migration.ts';
 import { allocated, fromStored, idsOf, shownFields, type Underlay } from './objects.ts';
-import { find, notFound, type PlanContext, planStep, type StepPlan } from './plan.ts';
+import { find, notFound, type PlanContext, planStep, type SegmentRanges, type StepPlan } from './plan.ts';
 import { checkFlowQuotas } from './quota.ts';
 import type {
   AdmissionHook,
@@ -48,6 +48,8 @@ export interface ObjectServiceOptions {
   readonly metrics?: MetricSink;
   /** What overlays travel over; default 1500 bytes, IPv4. */
   readonly underlay?: Underlay;
+  /** From which networks that name no segment get theirs; all when not given. */
+  readonly segments?: SegmentRanges;
 }
 
 /** What a request came to, once it is stored under this revision (or, when nothing changed or only planned, as of it). */
@@ -102,6 +104,7 @@ class StoredObjects implements ObjectService {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #underlay: Underlay;
+  readonly #segments: SegmentRanges;
   readonly #mirror = new Mirror();
   readonly #instance = randomBytes(6).toString('hex');
   #listeners: { readonly name: string; readonly listener: ChangeListener }[] = [];
@@ -121,6 +124,7 @@ class StoredObjects implements ObjectService {
     this.#log = options.log;
     this.#clock = options.clock;
     this.#underlay = options.underlay ?? { mtu: 1500, family: 4 };
+    this.#segments = options.segments ?? {};
     if (options.metrics) this.#declareMetrics(options.metrics);
   }
 
@@ -339,6 +343,7 @@ class StoredObjects implements ObjectService {
     const context: PlanContext = {
       desired: this.desired,
       underlay: this.#underlay,
+      segments: this.#segments,
       now: new Date(this.#clock.now()).toISOString(),
       token: `${this.#instance}.${++this.#tokens}`,
       hooks: this.#hooks.map(({ hook }) => hook),

@@ -80,8 +80,8 @@ export class Observed implements ObservedWriter {
   readonly #badLldp = new Map<Dpid, Map<number, number>>();
   /** What databases told in this run, by port name. */
   readonly #labels = new Map<Dpid, ReadonlyMap<string, PortLabel>>();
-  /** Those among them that have an error. */
-  readonly #failed = new Map<Dpid, readonly (FailedPort & { readonly interfaceId: string | undefined })[]>();
+  /** Those among them that have an error, by port name, and the names by interface id. */
+  readonly #failed = new Map<Dpid, { readonly errors: Map<string, string>; readonly names: Map<string, string> }>();
   /** By switch, then `type/hypervisor`. */
   readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
   readonly #holds: Holds;
@@ -258,9 +258,10 @@ export class Observed implements ObservedWriter {
   }
 
   failedPort(dpid: Dpid, by: { readonly name: string } | { readonly interfaceId: string }): FailedPort | undefined {
-    const fits = (each: { readonly name: string; readonly interfaceId: string | undefined }): boolean =>
-      'name' in by ? each.name === by.name : each.interfaceId === by.interfaceId;
-    return this.#failed.get(dpid)?.find(fits);
+    const failed = this.#failed.get(dpid);
+    const name = 'name' in by ? by.name : failed?.names.get(by.interfaceId);
+    const error = name === undefined ? undefined : failed?.errors.get(name);
+    return name === undefined || error === undefined ? undefined : { name, error };
   }
 
   links(): Iterable<Link> {
@@ -372,10 +373,13 @@ export class Observed implements ObservedWriter {
 
   labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void {
     this.#labels.set(dpid, labels);
-    const failed = [...labels].flatMap(([name, { error, interfaceId }]) =>
-      error === undefined ? [] : [{ name, error, interfaceId }],
-    );
-    if (failed.length > 0) this.#failed.set(dpid, failed);
+    const failed = { errors: new Map<string, string>(), names: new Map<string, string>() };
+    for (const [name, { error, interfaceId }] of labels) {
+      if (error === undefined) continue;
+      failed.errors.set(name, error);
+      if (interfaceId !== undefined) failed.names.set(interfaceId, name);
+    }
+    if (failed.errors.size > 0) this.#failed.set(dpid, failed);
     else this.#failed.delete(dpid);
     for (const before of [...(this.#switches.get(dpid)?.ports.values() ?? [])]) {
       const after = this.#merged(dpid, before, before);

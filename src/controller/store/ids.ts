@@ -6,6 +6,8 @@ export interface IdSpace {
   readonly name: string;
   readonly first: number;
   readonly last: number;
+  /** True: numbers outside of `first`…`last` may be taken as well, by who asks for them. */
+  readonly isPart?: boolean;
 }
 
 /** Every space that is allocated from, in one place so that none is used twice. */
@@ -37,7 +39,7 @@ export interface IdUse {
  */
 export function pickId(space: IdSpace, use: IdUse): number {
   const size = space.last - space.first + 1;
-  if (use.used < size) {
+  if (space.isPart || use.used < size) {
     let id = use.next >= space.first && use.next <= space.last ? use.next : space.first;
     for (let tried = 0; tried < size; tried++) {
       if (!use.has(id)) return id;

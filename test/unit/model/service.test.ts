@@ -217,6 +217,31 @@ describe('refusals', () => {
     expect((await service.put('network', port('x'), { segmentId: 9, transport: 'vxlan' })).created).toBe(true);
   });
 
+  it('gives segments of the range that is set, names the range when all are taken, and goes on when one is free again', async () => {
+    service = await openObjectService({
+      ...{ store, log: silentLogger, clock: systemClock },
+      segments: { vxlan: { first: 5_000, last: 5_001 } },
+    });
+    await service.put('tenant', acme, {});
+    const vxlan = { transport: 'vxlan' };
+    // Those outside of the range are nobody's loss.
+    for (const segmentId of [1, 2, 5_002])
+      await service.put('network', port(`given${segmentId}`), { ...vxlan, segmentId });
+    const segmentOf = async (id: string) => (await service.put('network', port(id), vxlan)).object;
+    expect(await segmentOf('a')).toMatchObject({ segmentId: 5_000 });
+    expect(await segmentOf('b')).toMatchObject({ segmentId: 5_001 });
+    const error = await refusal(segmentOf('c'));
+    expect(error).toMatchObject({
+      ...{ status: 409, code: 'NL_EXHAUSTED' },
+      details: { space: 'segment-vxlan', first: 5_000, last: 5_001 },
+      errors: [{ pointer: '/segmentId' }],
+    });
+    expect(error.message).toContain('5000…5001');
+    await service.delete('network', port('a'));
+    expect(await segmentOf('c')).toMatchObject({ segmentId: 5_000 });
+    expect((await service.put('network', port('d'), { transport: 'nvgre' })).object).toMatchObject({ segmentId: 1 });
+  });
+
   it('lets tenants and networks overlap in MAC and address', async () => {
     await network();
     const other = { tenant: 'other' };
