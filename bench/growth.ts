@@ -95,6 +95,7 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
         index,
         transport: 'vxlan' as const,
         segmentId: index as SegmentId,
+        instanceId: undefined,
       };
       const rest = { subnets: [], mtu: 1450, unknownUnicast: 'drop' as const, flowId: 'zero' as const };
       desired.apply([{ kind: 'network', before: undefined, after: { ...network, ...rest } }]);

@@ -181,6 +181,7 @@ export class World {
       index,
       transport: 'fabric',
       segmentId: index as Network['segmentId'],
+      instanceId: undefined,
       subnets: [],
       mtu: 1500,
       unknownUnicast: 'drop',
@@ -224,15 +225,24 @@ export class World {
     return this.apply({ kind: 'network', before: this.desired.networks.get(`${tenant}/${id}`), after: undefined });
   }
 
+  /** A site with these locators, or none any more. */
+  site(id: string, rlocs: readonly string[] | undefined): this {
+    const after = rlocs && {
+      ...meta(id),
+      rlocs: rlocs.map((address) => ({ address: ip(address), priority: 1, weight: 100 })),
+    };
+    return this.apply({ kind: 'site', before: this.desired.sites.get(id), after });
+  }
+
   /** A tunnel endpoint; with `n` switch n is behind it. */
-  hypervisor(id: string, n: number | undefined, addresses: readonly string[]): this {
+  hypervisor(id: string, n: number | undefined, addresses: readonly string[], site?: string): this {
     const before = this.desired.hypervisors.get(id);
     const after: Hypervisor = {
       ...meta(id),
       datapathId: n === undefined ? undefined : dpid(n),
       tunnelAddresses: addresses.map(ip),
       ovsdb: undefined,
-      site: undefined,
+      site,
     };
     return this.apply({ kind: 'hypervisor', before, after });
   }

@@ -63,6 +63,7 @@ export interface NetworkSpec {
   readonly transport: Transport;
   /** Undefined: keep the one it has, or allocate. */
   readonly segmentId: SegmentId | undefined;
+  readonly instanceId: number | undefined;
   readonly subnets: readonly IpPrefix[];
   readonly mtu: number;
   readonly unknownUnicast: 'drop' | 'flood';
@@ -194,6 +195,7 @@ function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Unde
   return {
     transport,
     segmentId: body.segmentId as SegmentId | undefined,
+    instanceId: body.instanceId,
     subnets,
     mtu,
     unknownUnicast: body.unknownUnicast ?? 'drop',
@@ -276,10 +278,11 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       bandwidthKbps: quota.bandwidthKbps,
     }),
   }),
-  network: ({ transport, segmentId, subnets, mtu, unknownUnicast, flowId }) =>
+  network: ({ transport, segmentId, instanceId, subnets, mtu, unknownUnicast, flowId }) =>
     jsonObject({
       transport,
       segmentId,
+      instanceId,
       subnets: subnets.map(formatPrefix),
       mtu,
       unknownUnicast,

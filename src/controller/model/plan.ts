@@ -233,6 +233,7 @@ function changeNetwork(context: PlanContext, draft: Draft, ids: ObjectIds, spec:
     index,
   };
   if (before) checkPortsFit(desired, draft, after);
+  claim(draft, path, before ? instanceClaims(before) : [], instanceClaims(after));
   return { kind: 'network', before, after };
 }
 
@@ -253,6 +254,18 @@ function nextSegment({ segments }: PlanContext, draft: Draft, transport: Transpo
     });
   }
 }
+
+/** An instance id names one network: routers that resolve in it see one tenant only. */
+const instanceClaims = ({ instanceId }: Network): Claim[] =>
+  instanceId === undefined
+    ? []
+    : [
+        {
+          key: keys.unique(`lisp-instance/${instanceId}`),
+          pointer: '/instanceId',
+          what: `LISP instance ${instanceId}`,
+        },
+      ];
 
 function segmentTaken(transport: string, wanted: number, holder: string | undefined): RequestError {
   const message = `${transport} segment ${wanted} belongs to ${holder ?? 'another network'}`;
@@ -506,6 +519,7 @@ function remove(desired: Desired, draft: Draft, change: DesiredChange): void {
     case 'network':
       draft.freeId(IdSpaces.network, change.before!.index);
       draft.freeId(SEGMENTS[change.before!.transport], change.before!.segmentId);
+      for (const claimed of instanceClaims(change.before!)) draft.delete(claimed.key);
       return;
     case 'port':
       draft.freeId(IdSpaces.endpoint, change.before!.endpoint);

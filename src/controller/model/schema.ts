@@ -70,6 +70,14 @@ export const NetworkSchema = Type.Object(
         description: 'VNI or VSID, unique per transport. Allocated, and kept, when absent.',
       }),
     ),
+    instanceId: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 0xffffff,
+        description:
+          'LISP instance id, unique among networks: LISP routers find the addresses of its ports there. Absent: they do not.',
+      }),
+    ),
     subnets: Type.Optional(
       Type.Array(Type.String({ maxLength: 64 }), {
         maxItems: 64,

@@ -35,6 +35,8 @@ export interface Network extends Meta {
   readonly index: number;
   readonly transport: Transport;
   readonly segmentId: SegmentId;
+  /** LISP instance id in which its ports are found; undefined: they are not. */
+  readonly instanceId: number | undefined;
   readonly subnets: readonly IpPrefix[];
   readonly mtu: number;
   readonly unknownUnicast: 'drop' | 'flood';

@@ -12,6 +12,7 @@ import { DesiredFeed } from './feed.ts';
 import { Keeper } from './keeper.ts';
 import { type HostPort, hostPort, type ListenAddress, listenAddresses, listenError } from './listen.ts';
 import { declareMetrics, MessageCounts } from './metrics.ts';
+import { PortFeed } from './ports.ts';
 import { lispRoutes } from './routes.ts';
 
 /** What the mapping system is given. */
@@ -50,6 +51,7 @@ export class LispService {
   readonly #keeper: Keeper;
   readonly #census: Census;
   readonly #feed: DesiredFeed;
+  readonly #ports: PortFeed;
   readonly #addresses: readonly ListenAddress[];
 
   private constructor(context: AppContext, settings: LispAppSettings, addresses: readonly ListenAddress[]) {
@@ -89,7 +91,11 @@ export class LispService {
       ...(sourceRate ? { sourceRate } : {}),
     });
     this.#feed = new DesiredFeed(this.#system);
-    context.onChange((change) => this.#feed.changed(change));
+    this.#ports = new PortFeed(this.#system, state.desired);
+    context.onChange((change) => {
+      this.#feed.changed(change);
+      this.#ports.changed(change);
+    });
     context.onStatus('lispSite', (site) => this.#verdict(site));
     for (const route of lispRoutes(this.#system, { clock, state })) context.route(route);
     declareMetrics(metrics, {
@@ -115,6 +121,7 @@ export class LispService {
   async #start(): Promise<void> {
     const { log, state, readiness } = this.#context;
     this.#feed.load(state.desired);
+    this.#ports.load();
     this.#census.quiet = true;
     const restored = await this.#keeper.restore(this.#system);
     this.#census.quiet = false;
