@@ -84,7 +84,7 @@ const shown = (world: World, system: MappingSystem): object[] =>
 
 it('is what it would say if it had started now, of every declared address on a hypervisor that can be reached, and each in its own network', () => {
   fc.assert(
-    fc.property(fc.array(edit, { maxLength: 40 }), (edits) => {
+    fc.property(fc.array(edit, { maxLength: 60 }), (edits) => {
       const world = new World([]);
       for (const tenant of tenants) for (const network of networks) world.network(tenant, network);
       const system = systemOf(world);
@@ -129,6 +129,6 @@ it('is what it would say if it had started now, of every declared address on a h
       system.close();
       fresh.close();
     }),
-    { numRuns: 300 },
+    { numRuns: 1_000 },
   );
 });

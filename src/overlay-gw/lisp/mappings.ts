@@ -88,6 +88,8 @@ export class Mappings {
     const locators = this.#shared(by, registration.record.locators);
     const kept = { ...registration, record: { ...registration.record, locators } };
     entry.registrations = [...others, kept];
+    // What objects say is the same whatever order they came in, after a restart too.
+    if (pinned) entry.registrations = entry.registrations.toSorted(byPinned);
     this.#due(entry, registration.expiresAt);
     if (this.#registrations) {
       for (const each of held) {
@@ -237,6 +239,9 @@ export class Mappings {
 }
 
 const isPinned = ({ pinned }: Registration): boolean => pinned === true;
+
+const byPinned = (a: Registration, b: Registration): number =>
+  isPinned(a) && isPinned(b) ? (a.by < b.by ? -1 : 1) : Number(isPinned(b)) - Number(isPinned(a));
 
 /** The registrations of a prefix that count. */
 export const counting = (registrations: readonly Registration[]): readonly Registration[] =>
