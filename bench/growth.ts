@@ -97,7 +97,14 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
         segmentId: index as SegmentId,
         instanceId: undefined,
       };
-      const rest = { subnets: [], mtu: 1450, unknownUnicast: 'drop' as const, flowId: 'zero' as const };
+      const rest = {
+        subnets: [],
+        mtu: 1450,
+        unknownUnicast: 'drop' as const,
+        flowId: 'zero' as const,
+        extends: undefined,
+        gateways: [],
+      };
       desired.apply([{ kind: 'network', before: undefined, after: { ...network, ...rest } }]);
     }
     desired.apply([{ kind: 'port', before: undefined, after: port(p, index, hypervisors) }]);

@@ -21,6 +21,7 @@ export {
 export * from './core/limits.ts';
 export * from './core/membership.ts';
 export * from './core/overlay.ts';
+export * from './core/spread.ts';
 export * from './core/way.ts';
 export * from './kernel/index.ts';
 export * from './model/index.ts';

@@ -186,6 +186,8 @@ export class World {
       mtu: 1500,
       unknownUnicast: 'drop',
       flowId: 'zero',
+      extends: undefined,
+      gateways: [],
       ...over,
     };
     return this.apply({ kind: 'network', before, after });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { makeWorld, movingEdit, perform } from './worlds.ts';
+import { joins, makeWorld, movingEdit, perform } from './worlds.ts';
 
 describe('compiled rules', () => {
   it('are the same change by change as from nothing, after any sequence of edits', { timeout: 120_000 }, async () => {
@@ -8,9 +8,10 @@ describe('compiled rules', () => {
       fc.asyncProperty(
         fc.boolean(),
         fc.boolean(),
+        joins,
         fc.array(movingEdit, { minLength: 1, maxLength: 60, size: 'max' }),
-        async (defaultNetwork, inRow, edits) => {
-          const w = makeWorld(defaultNetwork, inRow);
+        async (defaultNetwork, inRow, join, edits) => {
+          const w = makeWorld(defaultNetwork, inRow, join);
           for (const e of edits) await perform(w, e);
           w.compile();
           expect(w.allText()).toEqual(w.fromNothing());

@@ -78,6 +78,15 @@ export const edit = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deleteNetwork' as const), tenant, network }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('gateway' as const),
+      tenant,
+      n: fc.option(switchNo, { nil: undefined }),
+      former: fc.option(switchNo, { nil: undefined }),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('hypervisor' as const),
@@ -146,8 +155,20 @@ export const macOf = (n: number): Mac => (0x020000000000 + n) as Mac;
 export const ipv4Of = (n: number): string => `10.0.0.${n}`;
 export const ipv6Of = (n: number): string => `fd00::${n}`;
 
+/** Which transports the two networks of each tenant have that are one segment from the start; undefined: they are two. */
+export const joins = fc.option(
+  fc.constantFrom(
+    ['fabric', 'vxlan'] as const,
+    ['vxlan', 'fabric'] as const,
+    ['nvgre', 'vxlan'] as const,
+    ['fabric', 'nvgre'] as const,
+  ),
+  { nil: undefined },
+);
+type Join = typeof joins extends fc.Arbitrary<infer T> ? T : never;
+
 /** A world to start from: all switches there, in a row or apart, and all networks. */
-export function makeWorld(defaultNetwork: boolean, inRow: boolean): World {
+export function makeWorld(defaultNetwork: boolean, inRow: boolean, join?: Join): World {
   const compilers = [fabricCompiler, tenantsCompiler, learningCompiler(300), overlayCompiler, mobilityCompiler];
   const w = new World(compilers, { defaultNetwork });
   for (let n = 1; n <= SWITCHES; n++) {
@@ -157,6 +178,17 @@ export function makeWorld(defaultNetwork: boolean, inRow: boolean): World {
   }
   for (let n = 1; inRow && n < SWITCHES; n++) w.link(n, PORTS, n + 1, PORTS - 1);
   for (const tenantId of TENANTS) for (const id of NETWORKS) w.network(tenantId, id);
+  if (!join) return w.compile();
+  const gateways = Array.from({ length: SWITCHES - 1 }, (_, n) => `hv${n + 1}`);
+  TENANTS.forEach((tenantId, nth) => {
+    w.network(tenantId, 'n', { transport: join[0] });
+    w.network(tenantId, 'm', { transport: join[1], extends: 'n', gateways });
+    w.observed.gatewayIs(w.desired.networks.get(`${tenantId}/m`)!.index, { dpid: dpid(nth + 1), former: undefined });
+  });
+  for (let n = 1; inRow && n <= SWITCHES; n++) {
+    hypervisor(w, n, [4]);
+    w.labels(n, tunnelLabels);
+  }
   return w.compile();
 }
 
@@ -217,7 +249,10 @@ export async function perform(w: World, e: Edit): Promise<void> {
       });
       return;
     }
-    case 'network':
+    case 'network': {
+      const now = w.desired.networks.get(`${e.tenant}/${e.network}`);
+      const other = now && w.desired.otherSide(now);
+      if (other?.transport === e.transport) return;
       // Segments are the store's to keep apart; here each network has three of its own.
       w.network(e.tenant, e.network, {
         transport: e.transport,
@@ -226,8 +261,18 @@ export async function perform(w: World, e: Edit): Promise<void> {
         segmentId: (100 * TENANTS.indexOf(e.tenant) +
           10 * NETWORKS.indexOf(e.network) +
           e.segment) as Network['segmentId'],
+        extends: now?.extends,
+        gateways: now?.gateways ?? [],
       });
       return;
+    }
+    case 'gateway': {
+      const extension = w.desired.networks.get(`${e.tenant}/m`);
+      if (!extension) return;
+      const former = e.former === undefined || e.former === e.n ? undefined : dpid(e.former);
+      w.observed.gatewayIs(extension.index, e.n === undefined ? undefined : { dpid: dpid(e.n), former });
+      return;
+    }
     case 'hypervisor':
       hypervisor(w, e.n, e.families);
       return;
@@ -245,12 +290,23 @@ export async function perform(w: World, e: Edit): Promise<void> {
     case 'deleteNetwork': {
       const network: Network | undefined = w.desired.networks.get(`${e.tenant}/${e.network}`);
       if (!network) return;
+      // What extends it goes with it.
+      const extension = network.extends === undefined ? w.desired.otherSide(network) : undefined;
+      for (const port of [...(extension ? w.desired.portsOfNetwork(e.tenant, extension.id) : [])]) {
+        w.deletePort(e.tenant, port.id);
+      }
+      if (extension) w.deleteNetwork(e.tenant, extension.id);
       for (const port of [...w.desired.portsOfNetwork(e.tenant, e.network)]) w.deletePort(e.tenant, port.id);
       w.deleteNetwork(e.tenant, e.network);
       return;
     }
     case 'port': {
-      if (!w.desired.networks.has(`${e.tenant}/${e.network}`)) return;
+      const network: Network | undefined = w.desired.networks.get(`${e.tenant}/${e.network}`);
+      if (!network) return;
+      const other = w.desired.otherSide(network);
+      const taken = other && w.desired.ports.get(`${e.tenant}/${other.id}${e.host}`);
+      // One segment has one space of MACs and addresses.
+      if (taken && taken.mac !== 'learned' && !e.learned) return;
       const id = `${e.network}${e.host}`;
       const addresses = e.addressed && !e.learned ? [ipv4Of(e.host), ipv6Of(e.host)] : [];
       const binding = bindingOf(e.at);

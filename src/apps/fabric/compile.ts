@@ -40,6 +40,12 @@ export const fabricCompiler: Compiler<NetworkState, StateChange> = {
       }
     }
     yield* flooded(effect, membership, state);
+    if (change.kind === 'tunnel') {
+      // At a gateway into tunnels, copies for those beyond it leave out endpoints that are down.
+      for (const network of membership.networksOn(change.dpid)) {
+        if (membership.gatewayOf(network) === change.dpid) yield networkOwner(network, state);
+      }
+    }
   },
 
   *owners(state) {
@@ -53,13 +59,13 @@ export const fabricCompiler: Compiler<NetworkState, StateChange> = {
     const { kind, name } = parseOwner(owner);
     const membership = membershipOf(state);
     if (kind === 'switch') return one(name as Dpid, transitRules(name as Dpid, state));
-    if (kind === 'flood') return one(name as Dpid, floodRules(DEFAULT_NETWORK, name as Dpid, membership));
+    if (kind === 'flood') return one(name as Dpid, floodRules(DEFAULT_NETWORK, name as Dpid, membership, state));
     const network = Number(name);
     if (isOverlay(state.desired.networkByIndex(network)?.transport)) return new Map();
     const switches = [...membership.switchesOf(network)].sort((a, b) => membership.indexOf(a) - membership.indexOf(b));
     const placement = new Map<Dpid, readonly Rule[]>();
     for (const dpid of switches) {
-      const rules = floodRules(network, dpid, membership);
+      const rules = floodRules(network, dpid, membership, state);
       if (rules.length > 0) placement.set(dpid, rules);
     }
     return placement;

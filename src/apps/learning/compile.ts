@@ -3,6 +3,7 @@ import {
   DEFAULT_NETWORK,
   type Dpid,
   type Effect,
+  type Host,
   isLearned,
   isOtherSwitch,
   type Mac,
@@ -38,6 +39,7 @@ export const learningCompiler = (ageingSeconds: number): StateCompiler => ({
       for (const host of [change.before, change.after]) {
         if (host?.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
       }
+      yield* beyond((change.after ?? change.before)!, membership, state);
     }
     if (change.kind === 'port') yield* declared([change.before, change.after], membership, state);
     yield* attached(effect, membership, state);
@@ -78,13 +80,23 @@ function* defaultSwitches(change: StateChange, effect: Effect, membership: Membe
   for (const dpid of switches) yield switchOwner(dpid, membership.indexOf(dpid));
 }
 
+/** The host of the same MAC beyond the gateway of a host's network: each of the two is known on its own side only, while there are two. */
+function* beyond({ network, mac }: Host, membership: Membership, state: NetworkState): Iterable<Owner> {
+  const other = membership.beyond(network);
+  const twin = other && state.observed.host(other.index, mac);
+  if (twin?.active) yield hostOwner(twin, membership.indexOf(twin.at.dpid));
+}
+
 /** Hosts whose MAC somebody declares now, or no longer does. */
 function* declared(ports: readonly (Port | undefined)[], membership: Membership, state: NetworkState): Iterable<Owner> {
   for (const port of ports) {
     if (!port || port.mac === 'learned') continue;
     const network = state.desired.networks.get(`${port.tenant}/${port.network}`)?.index;
-    const host = network === undefined ? undefined : state.observed.host(network, port.mac as Mac);
-    if (host?.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
+    if (network === undefined) continue;
+    for (const side of [network, membership.beyond(network)?.index]) {
+      const host = side === undefined ? undefined : state.observed.host(side, port.mac as Mac);
+      if (host?.active) yield hostOwner(host, membership.indexOf(host.at.dpid));
+    }
   }
 }
 

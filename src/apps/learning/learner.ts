@@ -134,7 +134,10 @@ export class Learner {
         const { after } = change;
         if (!after || after.mac === 'learned') break;
         const network = this.#context.state.desired.networks.get(`${after.tenant}/${after.network}`);
-        if (network) this.#context.observed.forgetHost(network.index, after.mac);
+        if (!network) break;
+        this.#context.observed.forgetHost(network.index, after.mac);
+        const beyond = this.#membership.beyond(network.index);
+        if (beyond) this.#context.observed.forgetHost(beyond.index, after.mac);
         break;
       }
       default:

@@ -20,11 +20,13 @@ import {
   type Rule,
   remoteRules,
   rule,
+  rulesBeyond,
   type Step,
   set,
   state as slots,
   toController,
   toGroup,
+  waysTo,
   write,
 } from '../../controller/index.ts';
 import { EtherType, FlowModFlag } from '../../ofproto/index.ts';
@@ -121,6 +123,17 @@ export function hostRules(host: Host, membership: Membership, state: NetworkStat
     rule(pipeline.switch, { priority: Priority.exact, match: { network, ethDst: mac }, do: [output(port)] }),
     ...(spansFabric ? [deliver] : []),
   ]);
+  const gateway = membership.gatewayOf(network);
+  // One that is seen on both sides stays on each: which of them it is nobody can tell.
+  const beyond = membership.beyond(network);
+  if (gateway !== undefined && beyond && !state.observed.host(beyond.index, mac)) {
+    // Endpoint ids of learned hosts are those of their own switch.
+    const address = gateway === dpid ? addressOf(to, membership) : undefined;
+    const steps = gateway === dpid ? [output(port)] : waysTo(to, membership, state).get(gateway);
+    for (const [other, rules] of rulesBeyond(network, mac, steps ?? [], address, membership, state)) {
+      placement.set(other, [...(placement.get(other) ?? []), ...rules]);
+    }
+  }
   return Object.assign(placement, { lead: dpid });
 }
 

@@ -166,10 +166,18 @@ export class Tables {
     if (place.flood !== undefined && place.floodVersion === place.network.version) return place.flood;
     const { index } = place.network;
     const copies: FloodCopy[] = [];
-    for (const dpid of this.#membership.reachable(index, place.dpid)) {
-      const all = this.#membership.receiversAt(index, dpid);
-      const ports = dpid === place.dpid ? all.filter((no) => no !== place.no) : all;
-      if (ports.length > 0) copies.push({ dpid, ports });
+    const add = (network: number, from: Dpid): void => {
+      for (const dpid of this.#membership.reachable(network, from)) {
+        const all = this.#membership.receiversAt(network, dpid);
+        const ports = dpid === place.dpid ? all.filter((no) => no !== place.no) : all;
+        if (ports.length > 0) copies.push({ dpid, ports });
+      }
+    };
+    add(index, place.dpid);
+    const gateway = this.#membership.gatewayOf(index);
+    const beyond = this.#membership.beyond(index);
+    if (gateway !== undefined && beyond && this.#membership.reachable(index, place.dpid).includes(gateway)) {
+      add(beyond.index, gateway);
     }
     place.flood = copies;
     place.floodVersion = place.network.version;

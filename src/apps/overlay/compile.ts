@@ -22,7 +22,11 @@ export const overlayCompiler: Compiler<NetworkState, StateChange> = {
     if (change.kind === 'network') {
       for (const network of [change.before, change.after]) if (network) networks.add(network.index);
     } else if (change.kind === 'tunnel' && (change.before?.state === 'down') !== (change.after?.state === 'down')) {
-      for (const network of sharedWith(change.dpid, change.to, membership, state)) networks.add(network);
+      for (const network of sharedWith(change.dpid, change.to, membership, state)) {
+        networks.add(network);
+        const beyond = membership.gatewayOf(network) === change.dpid ? membership.beyond(network) : undefined;
+        if (beyond) networks.add(beyond.index);
+      }
     }
     for (const index of networks) {
       // One that is an overlay no longer loses its rules here.
@@ -69,10 +73,7 @@ function* sharedWith(
 ): Iterable<number> {
   const other = desired.hypervisors.get(hypervisor)?.datapathId;
   if (other === undefined) return;
-  const seen = new Set<number>();
-  for (const { network } of membership.membersOf(dpid)) {
-    if (seen.has(network) || !isOverlay(desired.networkByIndex(network)?.transport)) continue;
-    seen.add(network);
-    if (membership.portCount(network, other) > 0) yield network;
+  for (const network of membership.networksOn(dpid)) {
+    if (isOverlay(desired.networkByIndex(network)?.transport) && membership.isMember(network, other)) yield network;
   }
 }

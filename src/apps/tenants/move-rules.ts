@@ -29,7 +29,7 @@ import {
 } from '../../controller/index.ts';
 import { admitRules } from './admit.ts';
 import { ethType } from './numbers.ts';
-import { classifyRule, type DeclaredPort, isDeclared } from './port-rules.ts';
+import { addBeyond, classifyRule, type DeclaredPort, isDeclared } from './port-rules.ts';
 import { announcementRules, responderRules } from './respond.ts';
 
 /** A place of a port that moves, and how the other switches get there. */
@@ -54,7 +54,7 @@ export function movingRules(port: Port, membership: Membership, state: NetworkSt
   const other = membership.otherPlaceOf(port);
   const before = isBeforeSwitch(port);
   const senders = [place, before ? other : undefined].filter((each) => each !== undefined);
-  const placement = new Map<Dpid, Rule[]>();
+  const placement = new Map<Dpid, readonly Rule[]>();
   const add = (dpid: Dpid, ...rules: readonly Rule[]): void => {
     placement.set(dpid, [...(placement.get(dpid) ?? []), ...rules]);
   };
@@ -88,7 +88,29 @@ export function movingRules(port: Port, membership: Membership, state: NetworkSt
     const way = left && ends[0]?.ways.get(left.dpid);
     if (way) add(left.dpid, stragglersThroughTunnels(network, port.mac, way));
   } else for (const rules of deliverRules(port, network, ends, left, membership)) add(rules.dpid, rules.rule);
+  const gateway = membership.gatewayOf(network);
+  if (gateway !== undefined) {
+    const { local, remote } = stepsAt(gateway, ends);
+    addBeyond(placement, port, network, [...local, ...remote], membership, state);
+  }
   return Object.assign(placement, led);
+}
+
+/** How a switch hands frames for the port out here, and sends them to where else it may be. */
+function stepsAt(
+  dpid: Dpid,
+  ends: readonly End[],
+): { readonly local: readonly Step[]; readonly remote: readonly Step[] } {
+  const local: Step[] = [];
+  const remote: Step[] = [];
+  const sent = new Set<string>();
+  for (const { place, via, ways } of ends) {
+    if (place?.dpid === dpid) local.push(output(place.no));
+    // One copy does for two places on one switch.
+    else if (!sent.has(via)) remote.push(...(ways.get(dpid) ?? []));
+    sent.add(via);
+  }
+  return { local, remote };
 }
 
 function endOf(
@@ -123,15 +145,7 @@ interface At {
 
 /** What a switch does with frames for the port: hands them out here, sends them to where else it may be, or both. */
 function switchRules({ network, mac, ends, dpid, overlay }: At): readonly Rule[] {
-  const local: Step[] = [];
-  const remote: Step[] = [];
-  const sent = new Set<string>();
-  for (const { place, via, ways } of ends) {
-    if (place?.dpid === dpid) local.push(output(place.no));
-    // One copy does for two places on one switch.
-    else if (!sent.has(via)) remote.push(...(ways.get(dpid) ?? []));
-    sent.add(via);
-  }
+  const { local, remote } = stepsAt(dpid, ends);
   const to = (arrived: number | undefined, steps: readonly Step[]): readonly Rule[] => {
     if (steps.length === 0) return [];
     const match = { network, ...(arrived === undefined ? {} : { arrived }), ethDst: mac };

@@ -19,9 +19,13 @@ import {
   type Rule,
   remoteRules,
   rule,
+  rulesBeyond,
+  type Step,
   set,
   state as slots,
   tunnelRules,
+  tunnelWays,
+  waysTo,
   write,
 } from '../../controller/index.ts';
 import { admitRules } from './admit.ts';
@@ -60,6 +64,11 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
     }),
     ...(spansFabric ? [deliverRule(port, place, addressOf(to, membership))] : []),
   ]);
+  const gateway = membership.gatewayOf(network);
+  if (gateway !== undefined) {
+    const steps = gateway === dpid ? [output(place.no)] : waysTo(to, membership, state).get(gateway);
+    addBeyond(placement, port, network, steps ?? [], membership, state);
+  }
   // A sender that is told of a new receiver a moment before the receiver's switch loses no more than by not being told yet.
   return Object.assign(placement, { lead: dpid, leadsMoves: true });
 }
@@ -71,7 +80,34 @@ function foreignRules(port: Port, host: Hypervisor, membership: Membership, stat
   const { index } = network;
   const switches = membership.segment(index, OVERLAY);
   const remote = tunnelRules(index, port.mac, switches, host.tunnelAddresses, membership, state);
-  return placed(remote, responderRules(index, port.mac, port.addresses), membership);
+  const placement = placed(remote, responderRules(index, port.mac, port.addresses), membership);
+  const gateway = membership.gatewayOf(index);
+  if (gateway !== undefined) {
+    const steps = tunnelWays(index, [gateway], host.tunnelAddresses, membership, state).get(gateway);
+    addBeyond(placement, port, index, steps ?? [], membership, state);
+  }
+  return placement;
+}
+
+/** What members beyond the gateway of the network need: the way to the port, from the gateway on by `steps`, and who has its addresses. */
+export function addBeyond(
+  placement: Map<Dpid, readonly Rule[]>,
+  port: DeclaredPort,
+  network: number,
+  steps: readonly Step[],
+  membership: Membership,
+  state: NetworkState,
+): void {
+  const beyond = membership.beyond(network);
+  const dpid = membership.gatewayOf(network);
+  if (!beyond || dpid === undefined) return;
+  const address = addressOf({ network, mac: port.mac, dpid, endpoint: port.endpoint }, membership);
+  const rules = rulesBeyond(network, port.mac, steps, address, membership, state);
+  const responders = responderRules(beyond.index, port.mac, port.addresses);
+  for (const [other, list] of rules) {
+    const more = membership.hasNicira(other) ? [...list, ...responders] : list;
+    placement.set(other, [...(placement.get(other) ?? []), ...more]);
+  }
 }
 
 /** Switches share rule objects, and lists of them: the cost of a port is its rules, not its rules times the switches. */

@@ -38,6 +38,9 @@ import {
 import { commonFamily, isOverlay, OVERLAY, type Vtep } from './overlay.ts';
 import { Segments } from './segments.ts';
 
+/** Stands in for a port where a switch is a member as a gateway. No port has this number. */
+const GATEWAY = 0;
+
 interface SwitchRecord {
   readonly dpid: Dpid;
   readonly index: number;
@@ -71,6 +74,10 @@ export class Membership {
   readonly #declared = new Map<number, Map<number, Port>>();
   /** Where a port object is in `#declared`, by its key. */
   readonly #declaredAt = new Map<string, { readonly network: number; readonly mac: number }>();
+  /** Networks that are one segment with another one, and the switch that is their gateway to it: a member of both, with or without ports. */
+  readonly #gateways = new Map<number, Dpid>();
+  /** Networks that extend another one. */
+  readonly #extensions = new Set<number>();
   /** Networks that tunnels carry, as they were last looked at. */
   readonly #overlays = new Set<number>();
   readonly #effects = new WeakMap<StateChange, Effect>();
@@ -83,6 +90,9 @@ export class Membership {
     for (const port of state.desired.ports.values()) this.#declare(portKey(port), port);
     for (const { index, transport } of state.desired.networks.values())
       if (isOverlay(transport)) this.#overlays.add(index);
+    for (const network of state.desired.networks.values()) {
+      if (network.extends !== undefined) this.#extensions.add(network.index);
+    }
     for (const dpid of state.observed.switches.keys()) this.#switchChanged(dpid, effect);
     this.#regroup(state.observed.switches.keys(), effect);
   }
@@ -98,6 +108,7 @@ export class Membership {
     const last = this.#revocable.at(-1);
     if (last && !isCurrent(last, this.#state)) this.#settle(effect);
     this.#apply(change, effect);
+    this.#acrossGateways(effect);
     this.#effects.set(change, effect);
     if (change.kind === 'port' || change.kind === 'network' || change.kind === 'hypervisor') {
       // A planner applies changes, looks, and takes them back within one turn: look again when the turn is over.
@@ -147,7 +158,7 @@ export class Membership {
 
   /** Member ports of a network on a switch, ascending. */
   portsAt(network: number, dpid: Dpid): readonly number[] {
-    return [...this.#segments.ports(network, dpid)].sort((a, b) => a - b);
+    return [...this.#segments.ports(network, dpid)].filter((no) => no !== GATEWAY).sort((a, b) => a - b);
   }
 
   /** Those of them that frames for all members go to. */
@@ -157,7 +168,34 @@ export class Membership {
 
   /** Number of member ports of a network on a switch. */
   portCount(network: number, dpid: Dpid): number {
-    return this.#segments.ports(network, dpid).size;
+    const ports = this.#segments.ports(network, dpid);
+    return ports.has(GATEWAY) ? ports.size - 1 : ports.size;
+  }
+
+  /** The switch that is the gateway between this network and the one that makes up one segment with it; undefined when none is. */
+  gatewayOf(network: number): Dpid | undefined {
+    return this.#gateways.get(network);
+  }
+
+  /** The network beyond the gateway of this one; undefined when there is no gateway. */
+  beyond(network: number): Network | undefined {
+    if (!this.#gateways.has(network)) return undefined;
+    const { desired } = this.#state;
+    const side = desired.networkByIndex(network);
+    return side && desired.otherSide(side);
+  }
+
+  /** Networks of which a switch is a member, with ports or as their gateway. */
+  networksOn(dpid: Dpid): ReadonlySet<number> {
+    const networks = new Set<number>();
+    for (const { network } of this.membersOf(dpid)) networks.add(network);
+    for (const [network, gateway] of this.#gateways) if (gateway === dpid) networks.add(network);
+    return networks;
+  }
+
+  /** True when the switch is a member of the network, with ports or as its gateway. */
+  isMember(network: number, dpid: Dpid): boolean {
+    return this.#segments.ports(network, dpid).size > 0;
   }
 
   /** Member switches of a network, in no order. */
@@ -213,9 +251,11 @@ export class Membership {
     return this.#switches.get(dpid)?.nicira ?? false;
   }
 
-  /** The port object that has this MAC in this network, placed or not. */
+  /** The port object that has this MAC in this network or beyond its gateway, placed or not. */
   declaredAs(network: number, mac: number): Port | undefined {
-    return this.#declared.get(network)?.get(mac);
+    const port = this.#declared.get(network)?.get(mac);
+    const beyond = port ? undefined : this.beyond(network);
+    return beyond ? this.#declared.get(beyond.index)?.get(mac) : port;
   }
 
   /** Port objects of a network that have a MAC. */
@@ -243,6 +283,11 @@ export class Membership {
         break;
       case 'hypervisor':
         this.#hypervisorEdited(change.before, change.after, effect);
+        for (const network of this.#extensions) this.#settleGateway(network, effect);
+        break;
+      case 'gateway':
+        this.#settleGateway(change.network, effect);
+        if (change.before?.former !== change.after?.former) this.#formerChanged(change.network, effect);
         break;
       case 'tenant':
       case 'tunnel':
@@ -313,7 +358,7 @@ export class Membership {
     const { vtep } = record;
     record.vtep = this.#vtep(record.dpid);
     if (JSON.stringify(plain(vtep)) === JSON.stringify(plain(record.vtep))) return;
-    for (const network of new Set([...record.members.values()].map((member) => member.network))) {
+    for (const network of this.networksOn(record.dpid)) {
       if (!this.#overlays.has(network)) continue;
       addTo(effect.edges, network, OVERLAY);
       addTo(effect.locals, network, record.dpid);
@@ -336,15 +381,102 @@ export class Membership {
     if (before?.index !== after?.index) {
       for (const port of this.#state.desired.portsOfNetwork(tenant, id)) this.#portEdited(port, port, effect);
     }
+    this.#sidesEdited(before, after, effect);
     if (!before || !after) return;
-    const { transport, segmentId, flowId } = before;
+    const { transport, segmentId, flowId, unknownUnicast } = before;
+    const other = this.#state.desired.otherSide(after);
+    if (other && unknownUnicast !== after.unknownUnicast) this.#lookAgain(other, effect);
     if (transport === after.transport && segmentId === after.segmentId && flowId === after.flowId) return;
-    // These decide how it is carried: all of the network is looked at again.
-    for (const dpid of this.switchesOf(after.index)) {
-      addTo(effect.locals, after.index, dpid);
-      addTo(effect.edges, after.index, this.#component(this.#switches.get(dpid)!, after.index));
+    // These decide how it is carried.
+    this.#lookAgain(after, effect);
+  }
+
+  /** All of the network is looked at again. */
+  #lookAgain({ index, tenant, id }: Network, effect: MutableEffect): void {
+    for (const dpid of this.switchesOf(index)) {
+      addTo(effect.locals, index, dpid);
+      addTo(effect.edges, index, this.#component(this.#switches.get(dpid)!, index));
     }
     for (const port of this.#state.desired.portsOfNetwork(tenant, id)) effect.ports.add(portKey(port));
+  }
+
+  #sidesEdited(before: Network | undefined, after: Network | undefined, effect: MutableEffect): void {
+    const { desired } = this.#state;
+    for (const side of [before, after]) {
+      if (side?.extends === undefined) continue;
+      if (desired.networkByIndex(side.index)?.extends === undefined) this.#extensions.delete(side.index);
+      else this.#extensions.add(side.index);
+      this.#settleGateway(side.index, effect);
+      const other = desired.networks.get(`${side.tenant}/${side.extends}`);
+      if (other) this.#settleSide(other.index, effect);
+    }
+    // One that was extended may be gone.
+    for (const side of [before, after])
+      if (side && this.#gateways.has(side.index)) this.#settleSide(side.index, effect);
+  }
+
+  /** Brings up to date who is the gateway between a network that extends another one, and that. */
+  #settleGateway(extension: number, effect: MutableEffect): void {
+    const { desired } = this.#state;
+    const side = desired.networkByIndex(extension);
+    const other = side?.extends === undefined ? undefined : desired.otherSide(side);
+    this.#settleSide(extension, effect);
+    if (other) this.#settleSide(other.index, effect);
+  }
+
+  /** Who is not to be trusted yet is for the rules at the gateway to say. */
+  #formerChanged(extension: number, effect: MutableEffect): void {
+    const gateway = this.#gateways.get(extension);
+    if (gateway !== undefined) addTo(effect.locals, extension, gateway);
+  }
+
+  #settleSide(index: number, effect: MutableEffect): void {
+    const before = this.#gateways.get(index);
+    const now = this.#gatewayFor(index);
+    if (before === now) return;
+    for (const [dpid, join] of [[before, false] as const, [now, true] as const]) {
+      const record = dpid === undefined ? undefined : this.#switches.get(dpid);
+      if (!record) continue;
+      const site = { dpid: record.dpid, component: this.#component(record, index) };
+      if (join) this.#segments.join(index, site, GATEWAY, effect);
+      else this.#segments.leave(index, site, GATEWAY, effect);
+      addTo(effect.locals, index, site.dpid);
+      addTo(effect.edges, index, site.component);
+    }
+    if (now === undefined) this.#gateways.delete(index);
+    else this.#gateways.set(index, now);
+    const network = this.#state.desired.networkByIndex(index);
+    if (!network) return;
+    this.#lookAgain(network, effect);
+    // What it has on the other side goes, or comes.
+    const other = this.#state.desired.otherSide(network);
+    if (other) this.#lookAgain(other, effect);
+  }
+
+  #gatewayFor(index: number): Dpid | undefined {
+    const { desired, observed } = this.#state;
+    const side = desired.networkByIndex(index);
+    const other = side && desired.otherSide(side);
+    if (!other) return undefined;
+    const extension = side.extends === undefined ? other : side;
+    const dpid = observed.gateway(extension.index)?.dpid;
+    if (dpid === undefined || !this.#switches.has(dpid)) return undefined;
+    const hypervisor = desired.hypervisorByDpid(dpid);
+    return hypervisor && extension.gateways.includes(hypervisor.id) ? dpid : undefined;
+  }
+
+  /** Who is attached to one side of a gateway has rules on the other one, too. */
+  #acrossGateways(effect: MutableEffect): void {
+    if (this.#gateways.size === 0) return;
+    const sides = new Set([...effect.edges.keys(), ...effect.locals.keys()]);
+    for (const side of sides) {
+      const gateway = this.#gateways.get(side);
+      const record = gateway === undefined ? undefined : this.#switches.get(gateway);
+      const other = record && this.beyond(side);
+      if (!other) continue;
+      if (effect.edges.has(side)) addTo(effect.edges, other.index, this.#component(record, other.index));
+      addTo(effect.locals, other.index, record.dpid);
+    }
   }
 
   /** Brings up to date whether tunnels or the fabric carry a network. */
@@ -408,13 +540,14 @@ export class Membership {
     if (!record) {
       record = this.#admit(now);
       effect.switches.add(dpid);
+      this.#settleGatewaysOn(dpid, effect);
     }
     const nicira = speaksNicira(now);
     this.#tunnelsChanged(record, effect);
     if (record.nicira !== nicira) {
       record.nicira = nicira;
       effect.switches.add(dpid);
-      for (const { network } of record.members.values()) {
+      for (const network of this.networksOn(dpid)) {
         addTo(effect.locals, network, dpid);
         addTo(effect.edges, network, this.#component(record, network));
       }
@@ -448,8 +581,23 @@ export class Membership {
     return record;
   }
 
+  /** A switch that came or went may be a gateway. */
+  #settleGatewaysOn(dpid: Dpid, effect: MutableEffect): void {
+    for (const network of this.#extensions) {
+      if (this.#state.observed.gateway(network)?.dpid === dpid) this.#settleGateway(network, effect);
+    }
+  }
+
   #forget(record: SwitchRecord, effect: MutableEffect): void {
     for (const member of [...record.members.values()]) this.#set(record, member.no, undefined, effect);
+    for (const [network, gateway] of [...this.#gateways]) {
+      if (gateway !== record.dpid) continue;
+      const site = { dpid: gateway, component: this.#component(record, network) };
+      this.#segments.leave(network, site, GATEWAY, effect);
+      this.#gateways.delete(network);
+      const side = this.#state.desired.networkByIndex(network);
+      if (side) this.#lookAgain(side, effect);
+    }
     this.#switches.delete(record.dpid);
     effect.switches.add(record.dpid);
   }
@@ -562,7 +710,7 @@ export class Membership {
   #move(record: SwitchRecord, to: Dpid, effect: MutableEffect): void {
     const from = record.component;
     record.component = to;
-    for (const network of new Set([...record.members.values()].map((member) => member.network))) {
+    for (const network of this.networksOn(record.dpid)) {
       if (!this.#overlays.has(network)) this.#segments.move(network, record.dpid, from, to, effect);
     }
   }

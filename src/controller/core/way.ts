@@ -82,6 +82,40 @@ export const tunnelRules = (
   state: NetworkState,
 ): ReadonlyMap<Dpid, Rule> => wayRules(index, mac, tunnelWays(index, from, to, membership, state), state);
 
+/**
+ * The rules by which members beyond the gateway of a network reach an endpoint of it: at the gateway `steps`, on the others the way to
+ * the gateway. `address` is the endpoint's fabric address at the gateway; without one the fabric has no way to it.
+ */
+export function rulesBeyond(
+  network: number,
+  mac: number,
+  steps: readonly Step[],
+  address: number | undefined,
+  membership: Membership,
+  state: NetworkState,
+): ReadonlyMap<Dpid, readonly Rule[]> {
+  const placement = new Map<Dpid, readonly Rule[]>();
+  const gateway = membership.gatewayOf(network);
+  const beyond = membership.beyond(network);
+  if (gateway === undefined || !beyond || steps.length === 0) return placement;
+  const { index } = beyond;
+  // What another gateway brought has been carried over by it.
+  const match = { network: index, relayed: 0, ethDst: mac };
+  const here = [rule(pipeline.switch, { priority: Priority.exact, match, do: steps })];
+  const others = membership.reachable(index, gateway).filter((dpid) => dpid !== gateway);
+  if (isOverlay(beyond.transport)) {
+    const addresses = membership.vtepOf(gateway)?.addresses ?? [];
+    for (const [dpid, way] of tunnelRules(index, mac, others, addresses, membership, state)) placement.set(dpid, [way]);
+  } else if (address !== undefined) {
+    const way = [set('ethDst', address), toGroup(GroupId.hop(membership.indexOf(gateway)))];
+    const away = rule(pipeline.switch, { priority: Priority.exact, match: { network: index, ethDst: mac }, do: way });
+    for (const dpid of others) placement.set(dpid, [away]);
+    const arrives = { priority: Priority.exact, match: { ethDst: address }, do: [set('ethDst', mac), ...steps] };
+    if (others.length > 0) here.push(rule(pipeline.deliver, arrives));
+  }
+  return placement.set(gateway, here);
+}
+
 function wayRules(
   network: number,
   mac: number,

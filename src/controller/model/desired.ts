@@ -72,6 +72,8 @@ export class Desired implements DesiredReader {
   readonly #boundToSwitch = new Map<string, SortedList<Port>>();
   readonly #boundToHypervisor = new Map<string, SortedList<Port>>();
   readonly #byDpid = new Map<Dpid, Hypervisor>();
+  /** By key of the network that they extend. */
+  readonly #extensions = new Map<string, Network>();
   readonly #networkCount = new Map<string, number>();
   readonly #portCount = new Map<string, number>();
   readonly #keys: Readonly<Record<ObjectKind, SortedList<string>>> = {
@@ -86,6 +88,11 @@ export class Desired implements DesiredReader {
 
   networkByIndex(index: number): Network | undefined {
     return this.#byIndex.get(index);
+  }
+
+  otherSide({ tenant, id, extends: extended }: Network): Network | undefined {
+    const key = keyOf(tenant, extended ?? id);
+    return extended === undefined ? this.#extensions.get(key) : this.networks.get(key);
   }
 
   /** In order of id. */
@@ -160,6 +167,8 @@ export class Desired implements DesiredReader {
         const [before, after] = back ? [change.after, change.before] : [change.before, change.after];
         if (before) this.#byIndex.delete(before.index);
         if (after) this.#byIndex.set(after.index, after);
+        if (before?.extends !== undefined) this.#extensions.delete(keyOf(before.tenant, before.extends));
+        if (after?.extends !== undefined) this.#extensions.set(keyOf(after.tenant, after.extends), after);
         count(this.#networkCount, before?.tenant, after?.tenant);
         swap(this.networks, this.#keys.network, fullKey(before), fullKey(after), after);
         return;

@@ -68,6 +68,8 @@ export interface NetworkSpec {
   readonly mtu: number;
   readonly unknownUnicast: 'drop' | 'flood';
   readonly flowId: 'zero' | 'hash';
+  readonly extends: string | undefined;
+  readonly gateways: readonly string[];
 }
 
 export interface PortSpec {
@@ -192,6 +194,18 @@ function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Unde
   if (flowId !== 'zero' && transport !== 'nvgre') {
     problems.push({ pointer: '/flowId', message: `only nvgre has a FlowID, not ${transport}` });
   }
+  const gateways = body.gateways ?? [];
+  if (body.extends === undefined && body.gateways !== undefined) {
+    problems.push({ pointer: '/gateways', message: 'has no meaning without extends' });
+  } else if (body.extends !== undefined && gateways.length === 0) {
+    problems.push({
+      pointer: '/gateways',
+      message: 'is required with extends: it says which hypervisors connect the two',
+    });
+  }
+  gateways.forEach((gateway, i) => {
+    if (gateways.indexOf(gateway) < i) problems.push({ pointer: `/gateways/${i}`, message: 'is listed twice' });
+  });
   return {
     transport,
     segmentId: body.segmentId as SegmentId | undefined,
@@ -200,6 +214,8 @@ function readNetwork(body: NetworkBody, problems: FieldProblem[], underlay: Unde
     mtu,
     unknownUnicast: body.unknownUnicast ?? 'drop',
     flowId,
+    extends: body.extends,
+    gateways,
   };
 }
 
@@ -278,7 +294,7 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       bandwidthKbps: quota.bandwidthKbps,
     }),
   }),
-  network: ({ transport, segmentId, instanceId, subnets, mtu, unknownUnicast, flowId }) =>
+  network: ({ transport, segmentId, instanceId, subnets, mtu, unknownUnicast, flowId, extends: extended, gateways }) =>
     jsonObject({
       transport,
       segmentId,
@@ -287,6 +303,8 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       mtu,
       unknownUnicast,
       flowId: transport === 'nvgre' ? flowId : undefined,
+      extends: extended,
+      gateways: extended === undefined ? undefined : [...gateways],
     }),
   port: ({ network, mac, addresses, portSecurity, binding }) =>
     jsonObject({

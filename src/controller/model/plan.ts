@@ -233,7 +233,8 @@ function changeNetwork(context: PlanContext, draft: Draft, ids: ObjectIds, spec:
     index,
   };
   if (before) checkPortsFit(desired, draft, after);
-  claim(draft, path, before ? instanceClaims(before) : [], instanceClaims(after));
+  checkSides(desired, draft, before, after);
+  claim(draft, path, before ? networkClaims(before) : [], networkClaims(after));
   return { kind: 'network', before, after };
 }
 
@@ -255,6 +256,9 @@ function nextSegment({ segments }: PlanContext, draft: Draft, transport: Transpo
   }
 }
 
+/** What only one network may have. */
+const networkClaims = (network: Network): Claim[] => [...instanceClaims(network), ...sideClaims(network)];
+
 /** An instance id names one network: routers that resolve in it see one tenant only. */
 const instanceClaims = ({ instanceId }: Network): Claim[] =>
   instanceId === undefined
@@ -272,6 +276,59 @@ function segmentTaken(transport: string, wanted: number, holder: string | undefi
   return new RequestError(409, 'NL_CONFLICT', message, [{ pointer: '/segmentId', message }], {
     holder: holder ?? null,
   });
+}
+
+/** Two networks that make up one segment: different transports, one MTU, one space of addresses; and no more than two. */
+function checkSides(desired: Desired, draft: Draft, before: Network | undefined, after: Network): void {
+  const { tenant, id, extends: extended } = after;
+  if (before?.extends === undefined && extended === undefined) {
+    const extension = before && desired.otherSide(before);
+    if (extension) checkSide(after, extension, restPath('network', idsOf(extension)));
+    return;
+  }
+  // What ports of the two claim is claimed for both of them together.
+  if (before && before.extends !== extended && desired.countPortsOfNetwork(tenant, id) > 0) {
+    draft.get(keys.guard(tenant));
+    const users = [...desired.portsOfNetwork(tenant, id)].map((port) => restPath('port', idsOf(port)));
+    throw inUse(`${restPath('network', idsOf(after))} cannot change what it extends while it has ports:`, users);
+  }
+  if (extended === undefined) return;
+  draft.get(keys.guard(tenant));
+  const pointer = '/extends';
+  const other = extended === id ? undefined : desired.networks.get(keyOf(tenant, extended));
+  if (!other) {
+    throw invalid([{ pointer, message: `network ${extended} does not exist in tenant ${tenant}, or is this one` }]);
+  }
+  if (other.extends !== undefined) {
+    throw invalid([{ pointer, message: `network ${extended} extends ${other.extends}; extend that one` }]);
+  }
+  const extension = before && desired.otherSide({ ...before, extends: undefined });
+  if (extension) throw invalid([{ pointer, message: `is extended by network ${extension.id} itself` }]);
+  checkSide(after, other, restPath('network', idsOf(other)));
+}
+
+function checkSide(network: Network, other: Network, path: string): void {
+  const problems: FieldProblem[] = [];
+  if (network.transport === other.transport) {
+    problems.push({
+      pointer: '/transport',
+      message: `is ${other.transport}, as that of ${path}: gateways connect different ones`,
+    });
+  }
+  if (network.mtu !== other.mtu) {
+    problems.push({
+      pointer: '/mtu',
+      message: `is ${network.mtu}, and that of ${path} ${other.mtu}: one segment has one MTU`,
+    });
+  }
+  if (problems.length > 0) throw invalid(problems);
+}
+
+/** A network is extended by one other. */
+function sideClaims({ tenant, extends: extended }: Network): Claim[] {
+  if (extended === undefined) return [];
+  const what = `the other side of network ${extended}`;
+  return [{ key: keys.unique(`extends/${tenant}/${extended}`), pointer: '/extends', what }];
 }
 
 /** Subnets may not change under the addresses of ports. */
@@ -413,7 +470,9 @@ function claimsOf(desired: Desired, port: Port): Claim[] {
   const add = (what: string, pointer: string, text: string): void => {
     claims.push({ key: keys.unique(what), pointer, what: text });
   };
-  const index = desired.networks.get(keyOf(port.tenant, port.network))!.index;
+  const network = desired.networks.get(keyOf(port.tenant, port.network))!;
+  // Two networks that make up one segment have one space of addresses.
+  const { index } = network.extends === undefined ? network : desired.otherSide(network)!;
   if (port.mac !== 'learned') {
     add(`mac/${index}/${formatMac(port.mac)}`, '/mac', `MAC ${formatMac(port.mac)} in network ${port.network}`);
   }
@@ -486,9 +545,15 @@ function planDelete(
     changes.push({ kind: step.kind, before: current, after: undefined } as DesiredChange);
   } else {
     draft.get(keys.guard(tenant));
-    const ports = step.kind === 'tenant' ? desired.portsOf(tenant) : desired.portsOfNetwork(tenant, id!);
+    const network = step.kind === 'network' ? (current as Network) : undefined;
+    const extension = network?.extends === undefined && network ? desired.otherSide(network) : undefined;
+    const ports = network ? desired.portsOfNetwork(tenant, id!) : desired.portsOf(tenant);
     for (const before of ports) changes.push({ kind: 'port', before, after: undefined });
-    if (step.kind === 'network') changes.push({ kind: 'network', before: current as Network, after: undefined });
+    for (const before of extension ? desired.portsOfNetwork(tenant, extension.id) : []) {
+      changes.push({ kind: 'port', before, after: undefined });
+    }
+    if (extension) changes.push({ kind: 'network', before: extension, after: undefined });
+    if (network) changes.push({ kind: 'network', before: network, after: undefined });
     else {
       for (const before of desired.networksOf(tenant)) changes.push({ kind: 'network', before, after: undefined });
       changes.push({ kind: 'tenant', before: current as Tenant, after: undefined });
@@ -519,7 +584,7 @@ function remove(desired: Desired, draft: Draft, change: DesiredChange): void {
     case 'network':
       draft.freeId(IdSpaces.network, change.before!.index);
       draft.freeId(SEGMENTS[change.before!.transport], change.before!.segmentId);
-      for (const claimed of instanceClaims(change.before!)) draft.delete(claimed.key);
+      for (const claimed of networkClaims(change.before!)) draft.delete(claimed.key);
       return;
     case 'port':
       draft.freeId(IdSpaces.endpoint, change.before!.endpoint);

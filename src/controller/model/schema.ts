@@ -101,6 +101,22 @@ export const NetworkSchema = Type.Object(
           'NVGRE only: what is sent in the FlowID (RFC 7637 §3.2). `hash`: a hash of each flow, for underlays that balance by the GRE key.',
       }),
     ),
+    extends: Type.Optional(
+      Type.String({
+        pattern: ID_PATTERN,
+        title: ID_RULE,
+        description:
+          'Network of the same tenant, with another transport, that this one continues: together they are one segment.',
+      }),
+    ),
+    gateways: Type.Optional(
+      Type.Array(Type.String({ pattern: ID_PATTERN, title: ID_RULE }), {
+        minItems: 1,
+        maxItems: 8,
+        description:
+          'With `extends`: hypervisors that may carry frames between the two, in order of preference. One does, the others stand by.',
+      }),
+    ),
   },
   { ...closed, description: 'One logical L2 segment.' },
 );

@@ -42,6 +42,10 @@ export interface Network extends Meta {
   readonly unknownUnicast: 'drop' | 'flood';
   /** What stands in the FlowID of NVGRE: nothing, or a hash of each flow. `zero` for other transports. */
   readonly flowId: 'zero' | 'hash';
+  /** Id of the network of the same tenant that this one continues on another transport. */
+  readonly extends: string | undefined;
+  /** Hypervisors that may be the gateway between the two, most wanted first; empty when it extends nothing. */
+  readonly gateways: readonly string[];
 }
 
 export type Binding =
@@ -195,6 +199,8 @@ export interface DesiredReader {
   /** By id. */
   readonly lispMappings: ReadonlyMap<string, LispMapping>;
   networkByIndex(index: number): Network | undefined;
+  /** The network with which this one makes up one segment: the one that it extends, or that extends it. */
+  otherSide(network: Network): Network | undefined;
   networksOf(tenant: string): Iterable<Network>;
   portsOf(tenant: string): Iterable<Port>;
   /** Ports of a network, in order of endpoint id. */

@@ -47,11 +47,20 @@ export interface KnownHost {
   readonly lastSeen: number;
 }
 
+/** The gateway that a network had in the last run. */
+export interface KnownGateway {
+  /** Index of the network that extends another. */
+  readonly network: number;
+  readonly dpid: Dpid;
+  readonly former: Dpid | undefined;
+}
+
 /** What earlier runs left behind, as `Observed.load` takes it. */
 export interface KnownBefore {
   readonly switches: readonly KnownSwitch[];
   readonly links: readonly KnownLink[];
   readonly hosts: readonly KnownHost[];
+  readonly gateways: readonly KnownGateway[];
 }
 
 /** Where observed state leaves what the next run should start from; the store's `HintStore` fits. Calls only queue. */
@@ -61,6 +70,8 @@ export interface HintSink {
   deleteLink(from: Attachment): void;
   putHost(host: KnownHost): void;
   deleteHost(network: number, mac: Mac): void;
+  putGateway(gateway: KnownGateway): void;
+  deleteGateway(network: number): void;
 }
 
 /** Remembers nothing. */
@@ -70,4 +81,6 @@ export const noHints: HintSink = {
   deleteLink: () => {},
   putHost: () => {},
   deleteHost: () => {},
+  putGateway: () => {},
+  deleteGateway: () => {},
 };

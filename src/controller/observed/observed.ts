@@ -24,6 +24,7 @@ import { Topology } from './topology.ts';
 import type {
   Attachment,
   FailedPort,
+  Gateway,
   Host,
   Link,
   NextHops,
@@ -84,6 +85,8 @@ export class Observed implements ObservedWriter {
   readonly #failed = new Map<Dpid, { readonly errors: Map<string, string>; readonly names: Map<string, string> }>();
   /** By switch, then `type/hypervisor`. */
   readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
+  /** By index of the network that extends another. */
+  readonly #gateways = new Map<number, Gateway>();
   readonly #holds: Holds;
   readonly #unremembered = new Set<Dpid>();
   #cancelRemember: (() => void) | undefined;
@@ -137,6 +140,7 @@ export class Observed implements ObservedWriter {
       const welcome = this.#switches.get(hint.at.dpid) !== undefined && role !== 'link';
       if (!welcome || !this.#hosts.load(hint, now)) this.#hints.deleteHost(hint.network, hint.mac);
     }
+    for (const { network, dpid, former } of known.gateways) this.#gateways.set(network, { dpid, former });
     this.#topology.takeAffected();
     this.#untold.length = 0;
     this.#revision++;
@@ -288,6 +292,10 @@ export class Observed implements ObservedWriter {
     for (const ends of this.#tunnels.values()) yield* ends.values();
   }
 
+  gateway(network: number): Gateway | undefined {
+    return this.#gateways.get(network);
+  }
+
   host(network: number, mac: Mac): Host | undefined {
     return this.#hosts.get(network, mac);
   }
@@ -400,6 +408,20 @@ export class Observed implements ObservedWriter {
     if (after) this.#tunnels.set(dpid, ends.set(key, { dpid, to, type, health: after }));
     else if (ends.delete(key) && ends.size === 0) this.#tunnels.delete(dpid);
     this.#tell({ kind: 'tunnel', dpid, to, type, before, after });
+    this.#commit();
+  }
+
+  gatewayIs(network: number, after: Gateway | undefined): void {
+    const before = this.#gateways.get(network);
+    if (before?.dpid === after?.dpid && before?.former === after?.former) return;
+    if (after === undefined) {
+      this.#gateways.delete(network);
+      this.#hints.deleteGateway(network);
+    } else {
+      this.#gateways.set(network, after);
+      this.#hints.putGateway({ network, ...after });
+    }
+    this.#tell({ kind: 'gateway', network, before, after });
     this.#commit();
   }
 

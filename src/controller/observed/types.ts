@@ -108,6 +108,13 @@ export interface ObservedTunnel {
   readonly health: TunnelHealth;
 }
 
+/** Who carries frames between a network that extends another one, and that. */
+export interface Gateway {
+  readonly dpid: Dpid;
+  /** Who did before, while it may not know yet that it does no more: the new one carries nothing over that comes from there. */
+  readonly former: Dpid | undefined;
+}
+
 export type ObservedChange =
   | {
       readonly kind: 'tunnel';
@@ -117,6 +124,13 @@ export type ObservedChange =
       readonly type: TunnelType;
       readonly before: TunnelHealth | undefined;
       readonly after: TunnelHealth | undefined;
+    }
+  | {
+      readonly kind: 'gateway';
+      /** Index of the network that extends another. */
+      readonly network: number;
+      readonly before: Gateway | undefined;
+      readonly after: Gateway | undefined;
     }
   | {
       readonly kind: 'switch';
@@ -167,6 +181,8 @@ export interface ObservedReader {
   /** How the way from a switch to a hypervisor is; undefined while nobody has looked. */
   tunnel(dpid: Dpid, to: string, type: TunnelType): TunnelHealth | undefined;
   tunnels(): Iterable<ObservedTunnel>;
+  /** The gateway between the network of this index and the one that it extends. */
+  gateway(network: number): Gateway | undefined;
   host(network: number, mac: Mac): Host | undefined;
   hostsOf(network: number): Iterable<Host>;
   hostsAt(at: Attachment): Iterable<Host>;
@@ -211,6 +227,8 @@ export interface ObservedWriter extends ObservedReader {
   labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void;
   /** Notes how the way from a switch to a hypervisor is; undefined: nobody looks any more. */
   tunnelIs(dpid: Dpid, to: string, type: TunnelType, health: Omit<TunnelHealth, 'since'> | undefined): void;
+  /** Who is the gateway of the network of this index, which extends another; undefined: nobody. Remembered over restarts. */
+  gatewayIs(network: number, gateway: Gateway | undefined): void;
   /** Counts an LLDP frame that was refused at this port. No change is told. */
   countBadLldp(at: Attachment): void;
 }

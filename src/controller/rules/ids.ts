@@ -10,6 +10,8 @@ export const GroupId = {
   multicast6: (network: number): number => 0x40000000 + network,
   /** Local member ports of a network. */
   local: (network: number): number => 0x50000000 + network,
+  /** At the gateway of a network: all members on the other side of it, for the nth kind of frame (0…2). */
+  beyond: (network: number, nth: number): number => 0x60000000 + nth * 0x10000000 + network,
 } as const;
 
 /** Meter ids by use. Ids outside these ranges belong to others and are left alone. */
@@ -31,7 +33,7 @@ export const MeterId = {
 } as const;
 
 /** True for group ids that we give out. */
-export const isOurGroup = (id: number): boolean => id >= 0x10000000 && id < 0x60000000;
+export const isOurGroup = (id: number): boolean => id >= 0x10000000 && id < 0x90000000;
 
 /** True for meter ids that we give out. */
 export const isOurMeter = (id: number): boolean => (id >= 1 && id < 0x100) || (id >= 0x10000 && id < 0x30000);

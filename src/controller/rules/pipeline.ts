@@ -89,7 +89,12 @@ export function definePipeline<const T extends Readonly<Record<keyof T, TableSpe
 /** State between tables. */
 export const state = defineState({
   network: metadata(0, 32, 'Index of the logical network the packet belongs to.'),
-  arrived: metadata(32, 1, '1: the frame came through a tunnel and goes to no other one.'),
+  arrived: metadata(32, 1, '1: the frame came through a tunnel and goes to no other one of its network.'),
+  relayed: metadata(
+    33,
+    1,
+    '1: the frame came from a former gateway of its network, which may have carried it over; it does not cross again.',
+  ),
   endpoint: reg(1, 0, 32, "Endpoint id of the sender; 0 when the sender's port is learned."),
 });
 
@@ -98,7 +103,7 @@ export const pipeline = definePipeline({
   classify: {
     doc: 'Who sent this? A link port leads to transit; a port of a network sets network and endpoint; a tunnel port sets the network by tunnel id and sender, where the sender has members of it.',
     match: ['inPort', 'ethType', 'ethDst', 'ethSrc', 'vlanVid', 'tunnelId', 'tunIpv4Src', 'tunIpv6Src'],
-    writes: ['network', 'endpoint', 'arrived'],
+    writes: ['network', 'endpoint', 'arrived', 'relayed'],
     next: ['admit', 'learn', 'transit', 'switch'],
     miss: 'drop',
   },
@@ -182,7 +187,7 @@ export const pipeline = definePipeline({
   },
   switch: {
     doc: "Destination MAC in its network: a local port, the fabric address of a remote port, the tunnel to it, or the network's group.",
-    match: ['network', 'endpoint', 'arrived', 'inPort', 'ethDst', 'ethType'],
+    match: ['network', 'endpoint', 'arrived', 'relayed', 'inPort', 'ethDst', 'ethType'],
     writes: ['ethDst', 'tunnelId', 'tunIpv4Dst', 'tunIpv6Dst'],
     next: ['deliver'],
     miss: 'drop',
@@ -197,7 +202,7 @@ export const pipeline = definePipeline({
   deliver: {
     doc: 'Restores the original destination and hands the frame to its port, or to all local ports of the network. Frames for a port that has moved away are sent on.',
     match: ['network', 'inPort', 'ethDst', 'ethType'],
-    writes: ['ethDst', 'nxmInPort'],
+    writes: ['ethDst', 'nxmInPort', 'tunnelId', 'tunIpv4Dst', 'tunIpv6Dst'],
     next: [],
     miss: 'drop',
   },

@@ -1,6 +1,7 @@
 import type { Clock, Dpid, IpAddress, Logger, Mac } from '../kernel/index.ts';
 import { formatIp, formatMac, parseDpid, parseIp, parseMac } from '../kernel/index.ts';
 import type {
+  GatewayHint,
   HintPoint,
   HintStore,
   HostHint,
@@ -29,6 +30,7 @@ const BATCH = 100;
 const pointText = (point: HintPoint): string => `${point.dpid}.${point.port}`;
 const linkKey = (from: HintPoint): string => `${PREFIX}link/${pointText(from)}`;
 const hostKey = (network: number, mac: Mac): string => `${PREFIX}host/${network}/${formatMac(mac)}`;
+const gatewayKey = (network: number): string => `${PREFIX}gateway/${network}`;
 const switchKey = (dpid: Dpid): string => `${PREFIX}switch/${dpid}`;
 
 /** Hints in a store, written behind. */
@@ -57,6 +59,7 @@ export class StoredHintStore implements HintStore {
   async load(): Promise<StoredHints> {
     const links: LinkHint[] = [];
     const hosts: HostHint[] = [];
+    const gateways: GatewayHint[] = [];
     const facts = new Map<Dpid, SwitchFacts>();
     for await (const { key, value } of this.#all()) {
       const [kind] = key.slice(PREFIX.length).split('/', 1);
@@ -64,6 +67,7 @@ export class StoredHintStore implements HintStore {
         const stored: unknown = JSON.parse(value);
         if (kind === 'link') links.push(this.#track(key, readLink(stored)));
         else if (kind === 'host') hosts.push(this.#track(key, readHost(stored)));
+        else if (kind === 'gateway') gateways.push(readGateway(stored));
         else if (kind === 'switch') facts.set(readDpid(key.slice(`${PREFIX}switch/`.length)), readFacts(stored));
         else throw new TypeError(`no such kind of hint: ${kind}`);
       } catch (error) {
@@ -76,7 +80,7 @@ export class StoredHintStore implements HintStore {
       switches.push({ dpid, index, facts: facts.get(dpid) });
     }
     switches.sort((a, b) => a.index - b.index);
-    return { switches, links, hosts };
+    return { switches, links, hosts, gateways };
   }
 
   putLink(link: LinkHint): void {
@@ -104,6 +108,14 @@ export class StoredHintStore implements HintStore {
 
   deleteHost(network: number, mac: Mac): void {
     this.#delete(hostKey(network, mac));
+  }
+
+  putGateway({ network, dpid, former }: GatewayHint): void {
+    this.#put(gatewayKey(network), { network, dpid, former });
+  }
+
+  deleteGateway(network: number): void {
+    this.#delete(gatewayKey(network));
   }
 
   putSwitch(dpid: Dpid, facts: SwitchFacts): void {
@@ -236,6 +248,12 @@ function readHost(value: unknown): HostHint {
     firstSeen: readNumber(fields['firstSeen']),
     lastSeen: readNumber(fields['lastSeen']),
   };
+}
+
+function readGateway(value: unknown): GatewayHint {
+  const fields = readFields(value);
+  const former = fields['former'] === undefined ? undefined : readDpid(fields['former']);
+  return { network: readNumber(fields['network']), dpid: readDpid(fields['dpid']), former };
 }
 
 const ROLES: readonly PortHint['role'][] = ['pending', 'edge', 'link', 'tunnel', 'local'];

@@ -53,11 +53,19 @@ export interface SwitchHint {
   readonly facts: SwitchFacts | undefined;
 }
 
+/** The switch that was the gateway of a network, by the network's index. */
+export interface GatewayHint {
+  readonly network: number;
+  readonly dpid: Dpid;
+  readonly former: Dpid | undefined;
+}
+
 /** Everything that was remembered, each list in a stable order. */
 export interface StoredHints {
   readonly switches: readonly SwitchHint[];
   readonly links: readonly LinkHint[];
   readonly hosts: readonly HostHint[];
+  readonly gateways: readonly GatewayHint[];
 }
 
 /**
@@ -72,6 +80,8 @@ export interface HintStore {
   deleteLink(from: HintPoint): void;
   putHost(host: HostHint): void;
   deleteHost(network: number, mac: Mac): void;
+  putGateway(gateway: GatewayHint): void;
+  deleteGateway(network: number): void;
   putSwitch(dpid: Dpid, facts: SwitchFacts): void;
   /** The switch's index, 1…16383: the stored one, or a new one that is durable when this resolves. */
   switchIndex(dpid: Dpid): Promise<number>;

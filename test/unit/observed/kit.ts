@@ -2,6 +2,7 @@ import { type Dpid, dpidOf, type Mac } from '../../../src/controller/kernel/inde
 import {
   type Attachment,
   type HintSink,
+  type KnownGateway,
   type KnownHost,
   type KnownLink,
   Observed,
@@ -63,6 +64,13 @@ export class MemoryHints implements HintSink {
   deleteHost(network: number, mac: Mac): void {
     this.hosts.delete(`${network}/${mac}`);
   }
+  readonly gateways = new Map<number, KnownGateway>();
+  putGateway(gateway: KnownGateway): void {
+    this.gateways.set(gateway.network, gateway);
+  }
+  deleteGateway(network: number): void {
+    this.gateways.delete(network);
+  }
 }
 
 export interface Bench {
@@ -107,6 +115,8 @@ function short(change: ObservedChange): string {
       return `paths ${[...change.dpids].map((id) => Number(BigInt(`0x${id}`))).sort((a, b) => a - b)}`;
     case 'tunnel':
       return `tunnel s${Number(BigInt(`0x${change.dpid}`))} ${change.type} ${change.to} ${change.after?.state ?? '-'}`;
+    case 'gateway':
+      return `gateway ${change.network} ${change.before ?? '-'} → ${change.after ?? '-'}`;
     case 'host': {
       const host = change.after ?? change.before!;
       return `host ${host.network}/${host.mac % 0x1000} ${change.before ? end(change.before.at) : '-'} → ${change.after ? end(change.after.at) : '-'}`;

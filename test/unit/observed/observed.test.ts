@@ -393,6 +393,7 @@ describe('what the next run starts from', () => {
     })),
     links: [...hints.links.values()],
     hosts: [...hints.hosts.values()],
+    gateways: [...hints.gateways.values()],
   });
   const picture = ({ observed }: ReturnType<typeof grown>) => ({
     ports: [...observed.switches.values()].map((view) => [view.dpid, view.index, view.nicira, [...view.ports]]),

@@ -158,6 +158,7 @@ describe('links', () => {
         { from: old[3], to: old[2], since: 1 },
       ],
       hosts: [],
+      gateways: [],
     });
     lab.cable(at(1, 1), at(2, 1));
     for (const n of [1, 2, 3]) lab.up(n, 3);
