@@ -28,6 +28,15 @@ const rowsOf = (n: number): object[] => {
   ];
 };
 
+/** Plugs the interfaces with these numbers in. */
+async function plugInto(database: string, numbers: readonly number[]): Promise<void> {
+  const ports = ['set', numbers.map((n) => ['named-uuid', `p${n}`])];
+  await transact(database, [
+    ...numbers.flatMap(rowsOf),
+    { op: 'mutate', table: 'Bridge', where: [['name', '==', 'br-int']], mutations: [['ports', 'insert', ports]] },
+  ]);
+}
+
 /** VXLAN networks by the thousand in an arrangement of hypervisors, each with a port on every one of them. */
 export class ManyNetworks {
   readonly count: number;
@@ -53,24 +62,36 @@ export class ManyNetworks {
       await transact(ovsdb, [
         { op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['other_config', 'insert', interval]] },
       ]);
-      for (let from = 0; from < this.count; from += BATCH) {
-        const numbers = Array.from({ length: Math.min(BATCH, this.count - from) }, (_, at) => from + at);
-        const ports = ['set', numbers.map((n) => ['named-uuid', `p${n}`])];
-        await transact(ovsdb, [
-          ...numbers.flatMap(rowsOf),
-          { op: 'mutate', table: 'Bridge', where: [['name', '==', 'br-int']], mutations: [['ports', 'insert', ports]] },
-        ]);
-      }
+      for (let from = 0; from < this.count; from += BATCH)
+        await plugInto(
+          ovsdb,
+          Array.from({ length: Math.min(BATCH, this.count - from) }, (_, at) => from + at),
+        );
     }
-    for (const { ovsdb, name } of this.#net.hypervisors) {
-      const where = [['name', '==', `n${this.count - 1}`]];
-      await this.#rest.poll(
-        () => transact(ovsdb, [{ op: 'select', table: 'Interface', where, columns: ['ofport'] }]),
-        (answer) => /"ofport":[1-9]/.test(answer),
-        `the last interface of ${name}`,
-        300_000,
-      );
+    for (const { ovsdb } of this.#net.hypervisors) await this.#plugged(ovsdb, this.count - 1);
+  }
+
+  async #plugged(ovsdb: string, n: number): Promise<void> {
+    const select = { op: 'select', table: 'Interface', where: [['name', '==', `n${n}`]], columns: ['ofport'] };
+    await this.#rest.poll(
+      () => transact(ovsdb, [select]),
+      (answer) => /"ofport":[1-9]/.test(answer),
+      `interface n${n} of ${ovsdb}`,
+      300_000,
+    );
+  }
+
+  /** Milliseconds for one more network with a port on each hypervisor, plugged already, until all switches have confirmed it. */
+  async oneMore(at: number): Promise<number> {
+    const n = this.count + at;
+    for (const { ovsdb } of this.#net.hypervisors) {
+      await plugInto(ovsdb, [n]);
+      await this.#plugged(ovsdb, n);
     }
+    const started = performance.now();
+    for (const { path, body } of this.#operations(n))
+      await this.#rest.ok('PUT', path.includes('/ports/') ? `${path}?wait=ready` : path, body);
+    return performance.now() - started;
   }
 
   /** Stores networks and ports in bulk; resolves when all switches have confirmed all of it. Seconds. */
@@ -104,7 +125,7 @@ export class ManyNetworks {
     return { storedS, confirmedS: passed() };
   }
 
-  #operations(n: number): object[] {
+  #operations(n: number): readonly { readonly method: string; readonly path: string; readonly body: object }[] {
     const network = `n${n}`;
     const path = '/v1/tenants/many';
     const subnets = ['10.0.0.0/24', 'fd00::/64'];

@@ -47,10 +47,10 @@ export class SwitchTable {
   readonly views = new Map<Dpid, ObservedSwitch>();
   readonly #ports = new Map<Dpid, Map<number, ObservedPort>>();
   readonly #byIndex = new Map<number, Dpid>();
-  /** Made when first asked for; undefined as a value: more than one port has the name. */
-  readonly #names = new Map<Dpid, Map<string, number | undefined>>();
+  /** Numbers of the ports that have a name, but the switch's own. */
+  readonly #names = new Map<Dpid, PortIndex>();
   /** The same for interface ids. */
-  readonly #interfaces = new Map<Dpid, Map<string, number | undefined>>();
+  readonly #interfaces = new Map<Dpid, PortIndex>();
 
   get(dpid: Dpid): ObservedSwitch | undefined {
     return this.views.get(dpid);
@@ -67,14 +67,14 @@ export class SwitchTable {
 
   /** Never the switch's own port. */
   resolve(dpid: Dpid, ref: string | number): ObservedPort | undefined {
-    const no = typeof ref === 'number' ? ref : this.#index(this.#names, dpid, ({ name }) => name).get(ref);
+    const no = typeof ref === 'number' ? ref : this.#names.get(dpid)?.only(ref);
     const port = no === undefined ? undefined : this.port(dpid, no);
     return port?.role === 'local' ? undefined : port;
   }
 
   /** The port whose interface has this id. */
   ofInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined {
-    const no = this.#index(this.#interfaces, dpid, (port) => port.interfaceId).get(interfaceId);
+    const no = this.#interfaces.get(dpid)?.only(interfaceId);
     return no === undefined ? undefined : this.port(dpid, no);
   }
 
@@ -83,7 +83,9 @@ export class SwitchTable {
     this.views.set(view.dpid, view);
     this.#byIndex.set(view.index, view.dpid);
     this.#ports.set(view.dpid, ports);
-    this.#forget(view.dpid);
+    this.#names.set(view.dpid, new PortIndex());
+    this.#interfaces.set(view.dpid, new PortIndex());
+    for (const port of ports.values()) this.#file(view.dpid, undefined, port);
   }
 
   /** Replaces what is said about the switch itself. */
@@ -94,13 +96,15 @@ export class SwitchTable {
   putPort(dpid: Dpid, port: ObservedPort): void {
     const ports = this.#ports.get(dpid);
     const before = ports?.get(port.no);
-    if (before?.name !== port.name || before.interfaceId !== port.interfaceId) this.#forget(dpid);
-    ports?.set(port.no, port);
+    if (!ports) return;
+    this.#file(dpid, before, port);
+    ports.set(port.no, port);
   }
 
   deletePort(dpid: Dpid, no: number): void {
-    this.#ports.get(dpid)?.delete(no);
-    this.#forget(dpid);
+    const ports = this.#ports.get(dpid);
+    this.#file(dpid, ports?.get(no), undefined);
+    ports?.delete(no);
   }
 
   delete(dpid: Dpid): void {
@@ -109,29 +113,37 @@ export class SwitchTable {
     this.views.delete(dpid);
     this.#byIndex.delete(view.index);
     this.#ports.delete(dpid);
-    this.#forget(dpid);
-  }
-
-  #forget(dpid: Dpid): void {
     this.#names.delete(dpid);
     this.#interfaces.delete(dpid);
   }
 
-  #index(
-    index: Map<Dpid, Map<string, number | undefined>>,
-    dpid: Dpid,
-    keyOf: (port: ObservedPort) => string | undefined,
-  ): ReadonlyMap<string, number | undefined> {
-    let known = index.get(dpid);
-    if (!known) {
-      known = new Map();
-      for (const port of this.#ports.get(dpid)?.values() ?? []) {
-        const key = port.role === 'local' ? undefined : keyOf(port);
-        if (key !== undefined) known.set(key, known.has(key) ? undefined : port.no);
-      }
-      index.set(dpid, known);
+  /** Brings the indexes up to a port that takes the place of another. */
+  #file(dpid: Dpid, before: ObservedPort | undefined, after: ObservedPort | undefined): void {
+    const was = before?.role === 'local' ? undefined : before;
+    const is = after?.role === 'local' ? undefined : after;
+    if (was?.name !== is?.name) this.#names.get(dpid)?.move(was?.name, is?.name, (before ?? after)!.no);
+    if (was?.interfaceId !== is?.interfaceId)
+      this.#interfaces.get(dpid)?.move(was?.interfaceId, is?.interfaceId, (before ?? after)!.no);
+  }
+}
+
+/** Ports by something that most often one of them has. */
+class PortIndex {
+  readonly #numbers = new Map<string, readonly number[]>();
+
+  /** The port that alone has this key. */
+  only(key: string): number | undefined {
+    const numbers = this.#numbers.get(key);
+    return numbers?.length === 1 ? numbers[0] : undefined;
+  }
+
+  move(from: string | undefined, to: string | undefined, no: number): void {
+    if (from !== undefined) {
+      const rest = (this.#numbers.get(from) ?? []).filter((each) => each !== no);
+      if (rest.length > 0) this.#numbers.set(from, rest);
+      else this.#numbers.delete(from);
     }
-    return known;
+    if (to !== undefined) this.#numbers.set(to, [...(this.#numbers.get(to) ?? []), no]);
   }
 }
 

@@ -20,16 +20,7 @@ import {
   type WantedVswitch,
 } from '../ovsdb/index.ts';
 import { DatabaseSession, type SessionParts } from './session.ts';
-import {
-  bridgeOf,
-  datapaths,
-  declaredAddresses,
-  labelsOf,
-  OWNER,
-  TUNNELS,
-  tunnelTypes,
-  wantedTunnels,
-} from './view.ts';
+import { bridgeOf, datapaths, declaredAddresses, OWNER, TUNNELS, tunnelTypes, wantedTunnels } from './view.ts';
 
 export interface HypervisorSettings {
   /** Where databases dial in; undefined: nowhere. */
@@ -231,7 +222,7 @@ export class Hypervisors {
     const { status, remote, keeper } = session;
     const states = tunnelStates(keeper.tables, OWNER);
     const bridge = bridgeOf(keeper.tables, datapathId);
-    const labels = bridge === undefined ? [] : [...labelsOf(keeper.tables, bridge).values()];
+    const labels = bridge === undefined ? [] : [...session.labels(bridge).values()];
     return {
       database: {
         state: session.connected ? status.state : 'away',
@@ -283,6 +274,7 @@ export class Hypervisors {
     if (session.dpid !== undefined && !keep) this.#context.observed.labelPorts(session.dpid, new Map());
     session.hypervisor = undefined;
     session.dpid = undefined;
+    session.labelled = undefined;
     session.wants = undefined;
     session.keeper.want(keep ? undefined : { owner: OWNER, tunnels: [] });
     // One that is away is kept while something is to be removed from it.
@@ -361,8 +353,12 @@ export class Hypervisors {
     if (!session.connected) return;
     const bridge = bridgeOf(keeper.tables, hypervisor.datapathId);
     if (bridge === undefined) return;
-    session.dpid = hypervisor.datapathId;
-    this.#context.observed.labelPorts(session.dpid, labelsOf(keeper.tables, bridge));
+    const labels = session.labels(bridge);
+    if (session.dpid !== hypervisor.datapathId || session.labelled !== labels) {
+      session.dpid = hypervisor.datapathId;
+      session.labelled = labels;
+      this.#context.observed.labelPorts(session.dpid, labels);
+    }
     this.#tell(session.dpid);
     this.#want(session, bridge, hypervisor);
     if (this.#settings.approval === 'auto' && session.identity?.systemId === id) this.#consider(session);

@@ -1,13 +1,15 @@
-import type { Clock, Dpid, Logger } from '../../controller/index.ts';
+import type { Clock, Dpid, Logger, PortLabel } from '../../controller/index.ts';
 import {
   dialVswitch,
   type OvsdbDialer,
   type OvsdbTls,
   parseOvsdbAddress,
+  type RowChange,
   type VswitchIdentity,
   VswitchKeeper,
   type VswitchStatus,
 } from '../ovsdb/index.ts';
+import { concernsLabels, labelsOf } from './view.ts';
 
 export interface SessionParts {
   readonly clock: Clock;
@@ -30,8 +32,11 @@ export class DatabaseSession {
   hypervisor: string | undefined;
   /** The switch whose ports it labels. */
   dpid: Dpid | undefined;
+  /** What that switch's ports were last labelled with. */
+  labelled: ReadonlyMap<string, PortLabel> | undefined;
   /** What is wanted of it, as one text. */
   wants: string | undefined;
+  #labels: { readonly bridge: string; readonly labels: ReadonlyMap<string, PortLabel> } | undefined;
   readonly #dialer: OvsdbDialer | undefined;
 
   private constructor(remote: string, parts: SessionParts, dials: boolean) {
@@ -41,8 +46,14 @@ export class DatabaseSession {
       clock,
       log,
       handlers: {
-        ready: () => parts.changed(this),
-        changed: () => parts.changed(this),
+        ready: () => {
+          this.#labels = undefined;
+          parts.changed(this);
+        },
+        changed: (changes: readonly RowChange[]) => {
+          if (changes.some(concernsLabels)) this.#labels = undefined;
+          parts.changed(this);
+        },
         down: () => {
           parts.changed(this);
           parts.ended(this);
@@ -70,6 +81,12 @@ export class DatabaseSession {
     const session = new DatabaseSession(remote, parts, false);
     session.identity = identity;
     return session;
+  }
+
+  /** What the database says of a bridge's ports; the same object until that changes. */
+  labels(bridge: string): ReadonlyMap<string, PortLabel> {
+    if (this.#labels?.bridge !== bridge) this.#labels = { bridge, labels: labelsOf(this.keeper.tables, bridge) };
+    return this.#labels.labels;
   }
 
   get status(): VswitchStatus {

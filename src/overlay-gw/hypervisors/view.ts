@@ -8,7 +8,14 @@ import {
   parseMac,
   type TunnelType,
 } from '../../controller/index.ts';
-import { flowTunnel, interfaceError, OWNER_KEY, type VswitchTables, type WantedTunnel } from '../ovsdb/index.ts';
+import {
+  flowTunnel,
+  interfaceError,
+  OWNER_KEY,
+  type RowChange,
+  type VswitchTables,
+  type WantedTunnel,
+} from '../ovsdb/index.ts';
 
 /** Mark of our rows in switches' databases. All instances that share a store manage the same rows. */
 export const OWNER = 'netloom';
@@ -64,6 +71,18 @@ export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<str
     }
   }
   return labels;
+}
+
+/** True when what `labelsOf` says of some bridge may be something else after this change. */
+export function concernsLabels({ table, before, after }: RowChange): boolean {
+  const differs = (...columns: readonly string[]): boolean =>
+    before === undefined || after === undefined || columns.some((column) => before[column] !== after[column]);
+  if (table === 'Bridge') return differs('name', 'ports');
+  if (table === 'Port') return differs('interfaces', 'external_ids');
+  if (table !== 'Interface') return false;
+  // Most changes of interfaces are of their number, address or carrier, which the switch itself tells us.
+  if (differs('name', 'external_ids', 'error')) return true;
+  return (before!['ofport'] === -1) !== (after!['ofport'] === -1);
 }
 
 export const tunnelTypes = Object.keys(TUNNELS) as readonly TunnelType[];
