@@ -55,8 +55,7 @@ export async function networksBench(): Promise<void> {
     }
     if ([matrix.missing, matrix.leaked, matrix.astray, matrix.twice].some((each) => each.length > 0))
       throw new Error('frames were lost, or came where they do not belong');
-    const times: number[] = [];
-    for (let at = 0; at < 9; at++) times.push(Math.round(await many.oneMore(at)));
+    const times = await many.further(9);
     say('one more network and its ports', { medianMs: [...times].sort((a, b) => a - b)[4], times });
   } finally {
     await target.stop();

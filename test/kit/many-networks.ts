@@ -81,17 +81,23 @@ export class ManyNetworks {
     );
   }
 
-  /** Milliseconds for one more network with a port on each hypervisor, plugged already, until all switches have confirmed it. */
-  async oneMore(at: number): Promise<number> {
-    const n = this.count + at;
-    for (const { ovsdb } of this.#net.hypervisors) {
-      await plugInto(ovsdb, [n]);
-      await this.#plugged(ovsdb, n);
+  /** Milliseconds that each of so many further networks takes with a port on each hypervisor, all plugged before, until confirmed. */
+  async further(count: number): Promise<readonly number[]> {
+    const numbers = Array.from({ length: count }, (_, at) => this.count + at);
+    for (const { ovsdb, name } of this.#net.hypervisors) {
+      const before = (await this.#rest.ok('GET', `/v1/hypervisors/${name}`)).status.interfaces;
+      await plugInto(ovsdb, numbers);
+      await this.#plugged(ovsdb, numbers.at(-1)!);
+      await this.#rest.until(`/v1/hypervisors/${name}`, ({ status }) => status.interfaces === before + count);
     }
-    const started = performance.now();
-    for (const { path, body } of this.#operations(n))
-      await this.#rest.ok('PUT', path.includes('/ports/') ? `${path}?wait=ready` : path, body);
-    return performance.now() - started;
+    const times: number[] = [];
+    for (const n of numbers) {
+      const started = performance.now();
+      for (const { path, body } of this.#operations(n))
+        await this.#rest.ok('PUT', path.includes('/ports/') ? `${path}?wait=ready` : path, body);
+      times.push(Math.round(performance.now() - started));
+    }
+    return times;
   }
 
   /** Stores networks and ports in bulk; resolves when all switches have confirmed all of it. Seconds. */
