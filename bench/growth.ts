@@ -58,6 +58,7 @@ function world(hypervisors: number, ports: number): { readonly state: NetworkSta
       datapathId: dpid(n),
       tunnelAddresses: [address],
       ovsdb: undefined,
+      physicalSwitch: undefined,
       site: undefined,
     };
     desired.apply([{ kind: 'hypervisor', before: undefined, after: hypervisor }]);

@@ -163,6 +163,25 @@ export interface LabPeer extends Machine {
   readonly ip6: string;
 }
 
+/** A hardware VTEP: Open vSwitch's emulator. */
+export interface LabDevice extends Inside {
+  readonly name: string;
+  readonly physicalSwitch: string;
+  /** `tcp:HOST:PORT` of its database. */
+  readonly ovsdb: string;
+  readonly tunnel: string;
+  /** Its interface on the underlay. */
+  readonly underlay: string;
+}
+
+/** A machine on a physical port of a device. */
+export interface LabStation extends Guest {
+  readonly device: string;
+  readonly port: string;
+  /** VLAN that it is in, 0: untagged. */
+  readonly vlan: number;
+}
+
 export interface OverlayOptions {
   readonly prefix?: string;
   /** Third number of the management addresses, 100.127.NET.0/24. */
@@ -174,6 +193,9 @@ export interface OverlayOptions {
   readonly peers?: number;
   /** IP version between the hypervisors; default 4, with IPv6 addresses there as well. */
   readonly family?: 4 | 6;
+  /** Hardware VTEPs, and machines on their physical ports. */
+  readonly devices?: number;
+  readonly stations?: number;
   /** MTU of the underlay. */
   readonly mtu?: number;
   readonly unique?: boolean;
@@ -187,15 +209,19 @@ export class OverlayNet {
   readonly hypervisors: readonly LabHypervisor[];
   readonly machines: readonly LabMachine[];
   readonly peers: readonly LabPeer[];
+  readonly devices: readonly LabDevice[];
+  readonly stations: readonly LabStation[];
   readonly #script: Script;
 
   private constructor(script: Script) {
     this.#script = script;
-    const { mgmt, hypervisors, vms, peers } = script.ready;
+    const { mgmt, hypervisors, vms, peers, devices, stations } = script.ready;
     this.management = mgmt as string;
     this.hypervisors = named<Omit<LabHypervisor, 'name'>>(hypervisors);
     this.machines = named<Omit<LabMachine, 'name'>>(vms);
     this.peers = named<Omit<LabPeer, 'name'>>(peers);
+    this.devices = named<Omit<LabDevice, 'name'>>(devices);
+    this.stations = named<Omit<LabStation, 'name'>>(stations);
   }
 
   /** Resolves when all stands. Rejects when Mininet fails. */
@@ -231,9 +257,19 @@ export class OverlayNet {
     await this.#script.do({ op: 'underlay', hypervisor: hypervisor.name, up });
   }
 
-  /** `ovs-vsctl` on a hypervisor. */
-  async vsctl(hypervisor: LabHypervisor, ...args: string[]): Promise<string> {
+  /** `ovs-vsctl` on a hypervisor or device. */
+  async vsctl(hypervisor: LabHypervisor | LabDevice, ...args: string[]): Promise<string> {
     return (await this.#script.do({ op: 'vsctl', hypervisor: hypervisor.name, args }))['output'] as string;
+  }
+
+  /** `vtep-ctl` on a device. */
+  async vtep(device: LabDevice, ...args: string[]): Promise<string> {
+    return (await this.#script.do({ op: 'vtep', device: device.name, args }))['output'] as string;
+  }
+
+  /** A device loses its database, and starts anew with an empty one. */
+  async lose(device: LabDevice): Promise<void> {
+    await this.#script.do({ op: 'lose', device: device.name });
   }
 
   /** Ends Mininet, which removes all it made. */

@@ -7,12 +7,16 @@
     hypervisor PREFIXhN: its own ovsdb-server and ovs-vswitchd (userspace datapath);
         br-phy holds eth0 and the tunnel address 192.0.2.(10+n), 2001:db8::(10+n), or with --family 6 the latter only; br-int, fail-mode secure, holds the machines
     machine PREFIXvN: eth0, dealt to tenants round robin; the n-th machine of each tenant has the same MAC and addresses
+    device PREFIXdN: as a hypervisor, but a hardware VTEP (ovs-vtep), 192.0.2.(50+n), its database at 100.127.NET.(50+n):6640
+    station PREFIXsN: a machine behind a device; tenants as machines. The first is on a physical port of its own, untagged, the others
+        behind a switch of another make, on physical port "trunk", tenant n in VLAN 100 + n
     peer PREFIXpN: a host on the underlay alone, 192.0.2.(100+n), for tunnel endpoints of other makes
 
 Prints one JSON line when all stands, then takes one JSON command a line on standard input and answers each with one JSON line:
 {"op": "controller", "target": "tcp:HOST:PORT"}, {"op": "plug" | "unplug", "vm": NAME}, {"op": "manager", "hypervisor": NAME,
 "target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "underlay", "hypervisor": NAME, "up": false},
-{"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "stop"}. Ends, and removes what it made, on "stop", on end of input, SIGTERM
+{"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "vtep", "device": NAME, "args": [...]}, {"op": "lose", "device": NAME},
+{"op": "stop"}. Ends, and removes what it made, on "stop", on end of input, SIGTERM
 or SIGINT. What a killed run of the same prefix left behind is removed at the start. Commands inside run from outside:
 mnexec -a PID COMMAND.
 """
@@ -32,6 +36,7 @@ from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.node import Host, Switch
 
+from device import SWITCH, TRUNK, device_class
 from fabric import run
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -80,13 +85,7 @@ class Hypervisor(Host):
         self.daemons = []
         os.mkdir(self.folder)
         self.env = {**os.environ, "OVS_RUNDIR": self.folder, "OVS_DBDIR": self.folder, "OVS_LOGDIR": self.folder}
-        database = os.path.join(self.folder, "conf.db")
-        check("ovsdb-tool", "create", database, SCHEMA)
-        self.database = self.daemon(
-            "ovsdb-server", database, f"--remote=punix:{self.folder}/db.sock", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
-            f"--remote=ptcp:6640:{facts['mgmt']}", f"--unixctl={self.folder}/db.ctl",
-        )
-        until("start of ovsdb-server", lambda: os.path.exists(f"{self.folder}/db.sock"))
+        self.start_database()
         self.vsctl("--no-wait", "init")
         self.vsctl(
             "--no-wait", "set", "Open_vSwitch", ".", f"external_ids:system-id={self.name}",
@@ -98,10 +97,32 @@ class Hypervisor(Host):
         self.vsctl(
             "add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", f"other-config:hwaddr={facts['hwaddr']}",
             "--", "add-port", "br-phy", facts["underlay"],
-            "--", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure",
-            "protocols=OpenFlow13", f"other-config:datapath-id={facts['dpid']}",
+            *self.bridges(),
         )
         self.address()
+
+    def bridges(self):
+        """ovs-vsctl's words for the bridges beyond br-phy."""
+        return [
+            "--", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure",
+            "protocols=OpenFlow13", f"other-config:datapath-id={self.facts['dpid']}",
+        ]
+
+    def databases(self):
+        """Files that the database server serves; they are made when they are not there."""
+        database = os.path.join(self.folder, "conf.db")
+        if not os.path.exists(database):
+            check("ovsdb-tool", "create", database, SCHEMA)
+        return [database]
+
+    def start_database(self):
+        """Starts the database server."""
+        self.database = self.daemon(
+            "ovsdb-server", *self.databases(), f"--remote=punix:{self.folder}/db.sock",
+            "--remote=db:Open_vSwitch,Open_vSwitch,manager_options", f"--remote=ptcp:6640:{self.facts['mgmt']}",
+            f"--unixctl={self.folder}/db.ctl",
+        )
+        until("start of ovsdb-server", lambda: os.path.exists(f"{self.folder}/db.sock"))
 
     def start_vswitchd(self):
         """Starts the switch daemon."""
@@ -122,7 +143,7 @@ class Hypervisor(Host):
 
     def daemon(self, *command):
         """Runs a daemon in this namespace until the end."""
-        log = open(f"{self.folder}/{command[0]}.out", "ab")
+        log = open(f"{self.folder}/{os.path.basename(command[0])}.out", "ab")
         child = self.popen(list(command), env=self.env, stdout=log, stderr=log, stdin=None)
         log.close()
         self.daemons.append(child)
@@ -147,9 +168,12 @@ class Hypervisor(Host):
             child.wait()
 
 
+Device = device_class(Hypervisor, check, until)
+
+
 def build(options):
     """The network, not started, and the facts about it."""
-    prefix, facts = options.prefix, {"hypervisors": {}, "vms": {}, "peers": {}}
+    prefix, facts = options.prefix, {"hypervisors": {}, "vms": {}, "peers": {}, "devices": {}, "stations": {}}
     net = Mininet(controller=None, autoSetMacs=False, waitConnected=False)
     underlay = net.addSwitch(f"{prefix}u", cls=Bridge, dpid="1")
     management = net.addSwitch(f"{prefix}m", cls=Bridge, dpid="1")
@@ -186,6 +210,41 @@ def build(options):
             "interface": link.intf1.name,
             "interfaceId": f"nic-{node.name}",
         }
+    devices = []
+    for n in range(1, options.devices + 1):
+        node = net.addHost(f"{prefix}d{n}", cls=Device, ip=None)
+        under = net.addLink(node, underlay).intf1.name
+        net.addLink(node, management)
+        devices.append(node)
+        facts["devices"][node.name] = {
+            "physicalSwitch": SWITCH,
+            "nics": {},
+            "mgmt": f"100.127.{options.net}.{50 + n}",
+            "ovsdb": f"tcp:100.127.{options.net}.{50 + n}:6640",
+            "tunnel": f"192.0.2.{50 + n}",
+            "tunnel6": f"2001:db8::{50 + n:x}",
+            "hwaddr": f"02:fe:00:00:00:{50 + n:02x}",
+            "underlay": under,
+            "management": node.intfNames()[-1],
+            "mtu": options.mtu,
+        }
+    for n in range(options.stations):
+        tenant, member = n % options.tenants, n // options.tenants + 1
+        home = devices[(n // options.tenants) % len(devices)]
+        vlan = 101 + tenant if n else 0
+        node = net.addHost(f"{prefix}s{n + 1}", ip=f"10.0.0.{200 + member}/24", mac=f"02:00:00:00:01:{member:02x}")
+        link = net.addLink(node, home)
+        facts["devices"][home.name]["nics"][link.intf2.name] = vlan
+        facts["stations"][node.name] = {
+            "tenant": f"t{tenant + 1}",
+            "ip": f"10.0.0.{200 + member}",
+            "ip6": f"fd00::{200 + member:x}",
+            "mac": f"02:00:00:00:01:{member:02x}",
+            "device": home.name,
+            "port": TRUNK if vlan else link.intf2.name,
+            "vlan": vlan,
+            "interface": link.intf1.name,
+        }
     for n in range(1, options.peers + 1):
         node = net.addHost(f"{prefix}p{n}", ip=f"192.0.2.{100 + n}/24")
         link = net.addLink(node, underlay)
@@ -206,7 +265,7 @@ def raise_up(net, facts, options, folder):
         for kind in facts.values():
             if node.name in kind:
                 kind[node.name]["pid"] = node.pid
-    for name, fact in facts["hypervisors"].items():
+    for name, fact in {**facts["hypervisors"], **facts["devices"]}.items():
         node = net.get(name)
         for interface in (fact["underlay"], fact["management"]):
             node.cmd(f"ip link set {interface} up mtu {options.mtu}")
@@ -216,6 +275,11 @@ def raise_up(net, facts, options, folder):
         node = net.get(name)
         node.cmd(f"ethtool -K {fact['interface']} tx off")
         node.cmd(f"ip link set {fact['interface']} mtu {options.mtu}")
+        node.cmd(f"ip -6 addr add {fact['ip6']}/64 dev {fact['interface']} nodad")
+    for name, fact in facts["stations"].items():
+        node = net.get(name)
+        node.cmd(f"ethtool -K {fact['interface']} tx off")
+        node.cmd(f"ip link set {fact['interface']} mtu {options.mtu - 50}")
         node.cmd(f"ip -6 addr add {fact['ip6']}/64 dev {fact['interface']} nodad")
     for name, fact in facts["vms"].items():
         node = net.get(name)
@@ -258,6 +322,10 @@ def obey(net, facts, command):
         net.get(command["hypervisor"]).cmd(f"ip link set {fact['underlay']} {'up' if command['up'] else 'down'}")
     elif op == "vsctl":
         return {"output": net.get(command["hypervisor"]).vsctl(*command["args"])}
+    elif op == "vtep":
+        return {"output": net.get(command["device"]).vtep(*command["args"])}
+    elif op == "lose":
+        net.get(command["device"]).lose()
     else:
         raise RuntimeError(f"unknown op {op}")
     return {}
@@ -274,6 +342,8 @@ def main():
     parser.add_argument("--tenants", type=int, default=2)
     parser.add_argument("--peers", type=int, default=0)
     parser.add_argument("--family", type=int, choices=(4, 6), default=4, help="IP version between the hypervisors")
+    parser.add_argument("--devices", type=int, default=0, help="hardware VTEPs")
+    parser.add_argument("--stations", type=int, default=0, help="machines on their physical ports")
     parser.add_argument("--mtu", type=int, default=1500, help="of the underlay")
     parser.add_argument("--unique", action="store_true", help="no overlapping addresses")
     parser.add_argument("--unplugged", action="store_true", help="machines are not plugged in at the start")
@@ -321,8 +391,9 @@ def clear(prefix):
                 words = file.read().decode(errors="replace").split("\0")
         except OSError:
             continue
-        daemon = os.path.basename(words[0]) in ("ovsdb-server", "ovs-vswitchd") and any(mark in word for word in words)
-        shell = any(word.startswith(tuple(f"mininet:{prefix}{kind}" for kind in "hvpum")) for word in words)
+        programs = {os.path.basename(word) for word in words[:2]}
+        daemon = programs & {"ovsdb-server", "ovs-vswitchd", "ovs-vtep"} and any(mark in word for word in words)
+        shell = any(word.startswith(tuple(f"mininet:{prefix}{kind}" for kind in "hvpumds")) for word in words)
         if daemon or shell:
             try:
                 os.kill(int(entry), signal.SIGKILL)
@@ -331,7 +402,7 @@ def clear(prefix):
     for line in (run("ip", "-o", "link") or "").splitlines():
         name = line.split(":")[1].strip().split("@")[0]
         ours = name in (f"{prefix}u", f"{prefix}m")
-        if ours or (name.startswith(tuple(prefix + kind for kind in "hvpum")) and "-eth" in name):
+        if ours or (name.startswith(tuple(prefix + kind for kind in "hvpumds")) and "-eth" in name):
             run("ip", "link", "del", "dev", name)
     for folder in glob.glob(os.path.join(tempfile.gettempdir(), f"netloom-{prefix}-*")):
         shutil.rmtree(folder, ignore_errors=True)

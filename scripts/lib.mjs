@@ -34,6 +34,7 @@ export function ensureNodeModules(say) {
 /** Debian packages by the program each must bring. */
 export const packages = {
   'ovs-vswitchd': 'openvswitch-switch',
+  'vtep-ctl': 'openvswitch-vtep',
   mnexec: 'mininet',
   ip: 'iproute2',
   ethtool: 'ethtool',

@@ -14,7 +14,7 @@ const say = (text) => console.log(`netloom test: ${text}`);
 
 const needsOvs = () => {
   if (!isRoot()) return 'needs root: it makes network namespaces';
-  return ensurePrograms(['ovs-vswitchd', 'ip', 'ethtool', 'ping'], say);
+  return ensurePrograms(['ovs-vswitchd', 'vtep-ctl', 'ip', 'ethtool', 'ping'], say);
 };
 
 /** Debian's package starts a service that listens everywhere: nothing to install unasked on somebody's own machine. */

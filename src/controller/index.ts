@@ -6,10 +6,12 @@ export {
   boundTo,
   foreignEnd,
   foreignHost,
+  isFit,
   isForeign,
   physicalOf,
   resolveBinding,
 } from './core/attachment.ts';
+export * from './core/devices.ts';
 export {
   DEFAULT_NETWORK,
   type Effect,

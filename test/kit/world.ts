@@ -53,8 +53,8 @@ export interface PortSpec {
   readonly portSecurity?: boolean;
   /** Switch number and port number or name. */
   readonly at?: readonly [number, number | string];
-  /** Hypervisor and interface id, instead of `at`. */
-  readonly on?: readonly [string, string];
+  /** Hypervisor and interface id, or hardware VTEP, port and VLAN, instead of `at`. */
+  readonly on?: readonly [string, string] | readonly [string, string, number];
 }
 
 /**
@@ -195,9 +195,7 @@ export class World {
 
   port(spec: PortSpec): this {
     const before = this.desired.ports.get(`${spec.tenant}/${spec.id}`);
-    const binding: Binding | undefined = spec.on
-      ? { hypervisor: spec.on[0], interfaceId: spec.on[1] }
-      : spec.at && { switch: dpid(spec.at[0]), port: spec.at[1] };
+    const binding = bindingOf(spec);
     const after: Port = {
       ...meta(spec.id),
       tenant: spec.tenant,
@@ -244,7 +242,22 @@ export class World {
       datapathId: n === undefined ? undefined : dpid(n),
       tunnelAddresses: addresses.map(ip),
       ovsdb: undefined,
+      physicalSwitch: undefined,
       site,
+    };
+    return this.apply({ kind: 'hypervisor', before, after });
+  }
+
+  /** A hardware VTEP. */
+  device(id: string, address: string): this {
+    const before = this.desired.hypervisors.get(id);
+    const after: Hypervisor = {
+      ...meta(id),
+      datapathId: undefined,
+      tunnelAddresses: [ip(address)],
+      ovsdb: undefined,
+      physicalSwitch: id,
+      site: undefined,
     };
     return this.apply({ kind: 'hypervisor', before, after });
   }
@@ -318,6 +331,12 @@ export class World {
     }
     return simulator;
   }
+}
+
+function bindingOf({ on, at }: PortSpec): Binding | undefined {
+  if (!on) return at && { switch: dpid(at[0]), port: at[1] };
+  const [hypervisor, name, vlan] = on;
+  return vlan === undefined ? { hypervisor, interfaceId: name } : { hypervisor, port: name, vlan };
 }
 
 function rulesOn(at: Dpid, placements: Iterable<{ owner: Owner; placement: Placement }>): Map<string, Rule> {

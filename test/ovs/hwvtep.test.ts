@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger, systemClock } from '../../src/controller/kernel/index.ts';
 import { dialHwvtep, HwvtepKeeper, type HwvtepWishes } from '../../src/overlay-gw/hwvtep/index.ts';
-import { identifyHwvtep, OvsdbListener, parseOvsdbAddress } from '../../src/overlay-gw/ovsdb/index.ts';
+import { identifyPeer, OvsdbListener, parseOvsdbAddress } from '../../src/overlay-gw/ovsdb/index.ts';
 import { whyNoPrivateOvs } from '../kit/private-ovs.ts';
 
 const schemaFile = '/usr/share/openvswitch/vtep.ovsschema';
@@ -274,8 +274,8 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
       port: 0,
       log: silentLogger,
       accepted: (socket) => {
-        void identifyHwvtep(socket, systemClock).then(({ switches }) => {
-          seen.push(switches);
+        void identifyPeer(socket, systemClock).then(({ hwvtep }) => {
+          seen.push(hwvtep!.switches);
           keeper.client.use(socket);
         });
       },

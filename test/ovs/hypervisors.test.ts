@@ -177,6 +177,7 @@ describe.skipIf(reason !== undefined)('databases that dial in and belong to no h
   function stranger(number: number): void {
     const uuid = `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
     const answers: Readonly<Record<string, unknown>> = {
+      list_dbs: ['Open_vSwitch'],
       get_schema: JSON.parse(readFileSync('/usr/share/openvswitch/vswitch.ovsschema', 'utf8')),
       transact: [{ rows: [{ _uuid: ['uuid', uuid], external_ids: ['map', [['system-id', `s${number}`]]] }] }],
       monitor_cond_since: [false, uuid, {}],

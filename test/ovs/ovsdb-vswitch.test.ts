@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from '../../src/controller/kernel/index.ts'
 import {
   dialVswitch,
   flowTunnel,
-  identifyVswitch,
+  identifyPeer,
   OvsdbListener,
   parseOvsdbAddress,
   type RowChange,
@@ -247,7 +247,8 @@ describe.skipIf(why !== undefined)('what we keep in the database of a real switc
       port: 0,
       log: silentLogger,
       accepted: (socket) => {
-        void identifyVswitch(socket, systemClock).then(({ database }) => {
+        void identifyPeer(socket, systemClock).then(({ vswitch }) => {
+          const { database } = vswitch!;
           if (keepers.size === 0) keepers.set(database, keeper);
           keepers.get(database)!.client.use(socket);
         });

@@ -7,6 +7,7 @@ import {
   type Host,
   type IpAddress,
   isLearned,
+  isWelcome,
   type Mac,
   type Membership,
   membershipOf,
@@ -27,7 +28,6 @@ import {
 import { claimedIpv4, claimedIpv6 } from './addresses.ts';
 import { LearningCounters, Outcome } from './counters.ts';
 import { isHostId, MAX_HOSTS_PER_SWITCH } from './owners.ts';
-import { isWelcome } from './rules.ts';
 import type { LearningSettings } from './settings.ts';
 import { type Budget, type Place, Tables, type Target } from './tables.ts';
 

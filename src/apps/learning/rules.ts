@@ -7,6 +7,7 @@ import {
   type Host,
   isLearned,
   isOverlay,
+  isWelcome,
   type Membership,
   MeterId,
   meter,
@@ -89,14 +90,6 @@ export function networkRules(network: number, membership: Membership, state: Net
     if (rules.length > 0) placement.set(dpid, rules);
   }
   return placement;
-}
-
-/** True while a host may have rules: its port is a learned one of its network, and nobody declared its MAC there. */
-export function isWelcome(host: Host, membership: Membership): boolean {
-  const member = membership.at(host.at.dpid, host.at.port);
-  return (
-    isLearned(member) && member?.network === host.network && membership.declaredAs(host.network, host.mac) === undefined
-  );
 }
 
 /** A learned host that is active: known on its port until it is silent for `ageingSeconds`, and reachable from all member switches. */

@@ -63,7 +63,8 @@ export class Follower {
     if (keys?.size !== 1) return undefined;
     const [key] = [...keys] as [string];
     const port = this.#context.state.desired.ports.get(key);
-    if (!port?.binding || !('hypervisor' in port.binding) || port.binding.interfaceId !== interfaceId) return undefined;
+    if (!port?.binding || !('interfaceId' in port.binding) || port.binding.interfaceId !== interfaceId)
+      return undefined;
     return port.migration?.announced && isMoving(port) ? undefined : { key, port, at: port.binding.hypervisor };
   }
 

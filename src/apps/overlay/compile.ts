@@ -1,14 +1,16 @@
 import {
   type Compiler,
   type Dpid,
+  devicesOf,
   isOverlay,
   type Membership,
   membershipOf,
   type NetworkState,
   type StateChange,
 } from '../../controller/index.ts';
+import { learnedIn, learnedRules } from './learned-rules.ts';
 import { networkRules } from './network-rules.ts';
-import { networkOf, networkOwner, switchOf, switchOwner } from './owners.ts';
+import { learnedOf, learnedOwner, networkOf, networkOwner, switchOf, switchOwner } from './owners.ts';
 import { switchRules } from './switch-rules.ts';
 
 /** State in, rules of overlay networks out. */
@@ -32,12 +34,15 @@ export const overlayCompiler: Compiler<NetworkState, StateChange> = {
       // One that is an overlay no longer loses its rules here.
       if (state.desired.networkByIndex(index) || change.kind === 'network') yield networkOwner(index, state);
     }
+    for (const index of learnedIn(change, networks, state)) yield learnedOwner(index, state);
     for (const dpid of concerned(change)) yield switchOwner(dpid, membership.indexOf(dpid));
   },
 
   *owners(state) {
     for (const network of state.desired.networks.values()) {
-      if (isOverlay(network.transport)) yield networkOwner(network.index, state);
+      if (!isOverlay(network.transport)) continue;
+      yield networkOwner(network.index, state);
+      if (devicesOf(network, state.desired).length > 0) yield learnedOwner(network.index, state);
     }
     for (const { dpid, index } of state.observed.switches.values()) {
       if (state.desired.hypervisorByDpid(dpid)) yield switchOwner(dpid, index);
@@ -47,6 +52,8 @@ export const overlayCompiler: Compiler<NetworkState, StateChange> = {
   compile(owner, state) {
     const membership = membershipOf(state);
     const dpid = switchOf(owner);
+    const learned = learnedOf(owner);
+    if (learned !== undefined) return learnedRules(learned, membership, state);
     if (dpid === undefined) return networkRules(networkOf(owner), membership, state);
     const rules = switchRules(dpid, membership);
     return new Map(rules.length > 0 ? [[dpid, rules]] : []);

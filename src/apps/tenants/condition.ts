@@ -9,15 +9,20 @@ import {
   type ObservedSwitch,
   type Port,
   physicalOf,
+  speaks,
 } from '../../controller/index.ts';
+import { type DeviceCondition, deviceCondition } from './device-condition.ts';
 
 /** Why a port does not work, or not fully. `reason` is stable API. */
 export interface PortCondition {
-  /** False: the port has no rules anywhere. True: it has, but something else keeps it from working. */
+  /** False: it does not work, whatever switches hold for it. True: it has rules, but something else keeps it from working. */
   readonly placed: boolean;
   readonly reason:
     | 'NotBound'
     | 'HypervisorUnknown'
+    | 'BindingUnfit'
+    | 'NotVxlan'
+    | DeviceCondition['reason']
     | 'InterfaceUnknown'
     | 'InterfaceAmbiguous'
     | 'InterfaceFailed'
@@ -30,7 +35,6 @@ export interface PortCondition {
     | 'PortIsLink'
     | 'PortIsTunnel'
     | 'PortIsLocal'
-    | 'PortTaken'
     | 'SwitchDisconnected'
     | 'PortDown';
   readonly message: string;
@@ -45,8 +49,19 @@ export function portCondition(port: Port, state: NetworkState): PortCondition | 
   const bound = boundTo(port, state.desired);
   if (!bound) {
     const { hypervisor } = port.binding as { readonly hypervisor: string };
-    if (!foreignHost(port, state.desired))
-      return unplaced('HypervisorUnknown', `hypervisor ${hypervisor} does not exist`);
+    const named = state.desired.hypervisors.get(hypervisor);
+    if (!named) return unplaced('HypervisorUnknown', `hypervisor ${hypervisor} does not exist`);
+    const host = foreignHost(port, state.desired);
+    if (!host) {
+      const form = named.physicalSwitch === undefined ? 'an interfaceId' : 'a port and a VLAN';
+      return unplaced('BindingUnfit', `ports on hypervisor ${hypervisor} are bound by ${form}`);
+    }
+    if (host.physicalSwitch !== undefined) {
+      if (!speaks(host, network.transport))
+        return unplaced('NotVxlan', `hypervisor ${hypervisor} is a hardware VTEP: only vxlan networks reach it`);
+      const problem = deviceCondition(port, host, state);
+      return problem && unplaced(problem.reason, problem.message);
+    }
     const where = `hypervisor ${hypervisor} is somebody else's tunnel endpoint`;
     if (!isOverlay(network.transport))
       return unplaced('NotInOverlay', `${where}: only vxlan and nvgre networks reach it`);

@@ -22,6 +22,7 @@ import {
   rule,
   type Step,
   set,
+  speaks,
   inPort as theSamePort,
   tunnelWays,
   type Way,
@@ -123,7 +124,7 @@ function endOf(
 ): readonly End[] {
   if (place) return [{ place, via: place.dpid, ways: waysTo(endpointAt(port, place), membership, state) }];
   const host = foreignEnd(binding, state.desired);
-  if (!host || !isOverlay(state.desired.networkByIndex(network)?.transport)) return [];
+  if (!host || !speaks(host, state.desired.networkByIndex(network)?.transport)) return [];
   const switches = membership.segment(network, OVERLAY);
   return [{ place, via: host.id, ways: tunnelWays(network, switches, host.tunnelAddresses, membership, state) }];
 }

@@ -23,6 +23,7 @@ import {
   type Step,
   set,
   state as slots,
+  speaks,
   tunnelRules,
   tunnelWays,
   waysTo,
@@ -76,7 +77,7 @@ export function portRules(port: Port, membership: Membership, state: NetworkStat
 /** Behind a tunnel endpoint of others: how each member switch gets there, and the answers to who has its addresses. */
 function foreignRules(port: Port, host: Hypervisor, membership: Membership, state: NetworkState): Placement {
   const network = state.desired.networks.get(`${port.tenant}/${port.network}`);
-  if (!network || !isOverlay(network.transport) || !isDeclared(port)) return NOWHERE;
+  if (!network || !speaks(host, network.transport) || !isDeclared(port)) return NOWHERE;
   const { index } = network;
   const switches = membership.segment(index, OVERLAY);
   const remote = tunnelRules(index, port.mac, switches, host.tunnelAddresses, membership, state);

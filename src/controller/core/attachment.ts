@@ -19,11 +19,16 @@ export const allBoundTo = (port: Port, desired: DesiredReader): readonly BoundTo
 export function resolveBinding(binding: Binding | undefined, desired: DesiredReader): BoundTo | undefined {
   if (!binding) return undefined;
   if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
+  if (!('interfaceId' in binding)) return undefined;
   const dpid = desired.hypervisors.get(binding.hypervisor)?.datapathId;
   return dpid === undefined ? undefined : { dpid, interfaceId: binding.interfaceId };
 }
 
-/** The tunnel endpoint that a port is bound to when that is not ours to program. */
+/** True when a binding to a hypervisor says what one of this kind needs: a hardware VTEP has ports and VLANs, others interfaces. */
+export const isFit = (binding: Binding, { physicalSwitch }: Hypervisor): boolean =>
+  (physicalSwitch === undefined) === 'interfaceId' in binding;
+
+/** The tunnel endpoint that a port is bound to when that is not ours to program by OpenFlow. */
 export const foreignHost = (port: Port, desired: DesiredReader): Hypervisor | undefined =>
   foreignEnd(port.binding, desired);
 
@@ -31,11 +36,11 @@ export const foreignHost = (port: Port, desired: DesiredReader): Hypervisor | un
 export const isForeign = (port: Port, desired: DesiredReader): boolean =>
   bindingsOf(port).some((binding) => foreignEnd(binding, desired) !== undefined);
 
-/** The tunnel endpoint that a binding names when that is not ours to program. */
+/** The tunnel endpoint that a binding names when that is not ours to program by OpenFlow. */
 export function foreignEnd(binding: Binding | undefined, desired: DesiredReader): Hypervisor | undefined {
   if (!binding || !('hypervisor' in binding)) return undefined;
   const hypervisor = desired.hypervisors.get(binding.hypervisor);
-  return hypervisor?.datapathId === undefined ? hypervisor : undefined;
+  return hypervisor && hypervisor.datapathId === undefined && isFit(binding, hypervisor) ? hypervisor : undefined;
 }
 
 /** The physical port that is meant, when there is exactly one. */

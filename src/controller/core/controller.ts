@@ -29,6 +29,7 @@ import type { Telemetry } from '../telemetry/index.ts';
 import type { App, NetworkState, ObjectVerdict, StateChange } from './app.ts';
 import { AppHost, loadApp } from './app-host.ts';
 import { Arrivals } from './arrivals.ts';
+import { portsOfDevice } from './devices.ts';
 import { ObjectStatus, type PortProblem } from './object-status.ts';
 import { portOf } from './switch-port.ts';
 
@@ -380,6 +381,10 @@ export class Controller {
     this.#apps.changed(change);
     this.#engine.change([change]);
     if (change.kind === 'switch' || change.kind === 'observed-port') this.#status.touchWaiters();
+    if (change.kind === 'device') {
+      for (const port of portsOfDevice(change, this.#objects.desired))
+        this.#status.touch(restPath('port', { tenant: port.tenant, id: port.id }));
+    }
   }
 
   /** Flows that tenants would want after these changes, and after all that waits to be compiled. */

@@ -8,7 +8,7 @@ import {
   otherBinding,
   type Port,
 } from '../model/index.ts';
-import type { ObservedPort, ObservedSwitch, TunnelType } from '../observed/index.ts';
+import type { Host, ObservedPort, ObservedSwitch, TunnelType } from '../observed/index.ts';
 import type { NetworkState, StateChange } from './app.ts';
 import {
   allBoundTo,
@@ -291,6 +291,7 @@ export class Membership {
         break;
       case 'tenant':
       case 'tunnel':
+      case 'device':
       case 'link':
       case 'host':
         break;
@@ -342,7 +343,7 @@ export class Membership {
       effect.ports.add(portKey(port));
       if (dpids.has(undefined)) this.#foreignMoved(port, effect);
       for (const binding of bindingsOf(port)) {
-        if (!('hypervisor' in binding) || binding.hypervisor !== id) continue;
+        if (!('interfaceId' in binding) || binding.hypervisor !== id) continue;
         const { interfaceId } = binding;
         for (const dpid of dpids) if (dpid !== undefined) this.#rebind({ dpid, interfaceId }, port, effect);
       }
@@ -739,4 +740,12 @@ export function membershipOf(state: NetworkState): Membership {
     memberships.set(state, membership);
   }
   return membership;
+}
+
+/** True while a host may have rules: its port is a learned one of its network, and nobody declared its MAC there. */
+export function isWelcome(host: Host, membership: Membership): boolean {
+  const member = membership.at(host.at.dpid, host.at.port);
+  return (
+    isLearned(member) && member?.network === host.network && membership.declaredAs(host.network, host.mac) === undefined
+  );
 }

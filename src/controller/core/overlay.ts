@@ -1,5 +1,5 @@
 import type { Dpid, IpAddress } from '../kernel/index.ts';
-import type { Network, Transport } from '../model/index.ts';
+import type { Hypervisor, Network, Transport } from '../model/index.ts';
 import type { TunnelType } from '../observed/index.ts';
 import { bits, hashTo, output, type Step, set } from '../rules/index.ts';
 
@@ -8,6 +8,10 @@ export const OVERLAY = '0000000000000000' as Dpid;
 
 export const isOverlay = (transport: Transport | undefined): transport is TunnelType =>
   transport === 'vxlan' || transport === 'nvgre';
+
+/** True when a tunnel endpoint speaks the encapsulation of networks of this transport: hardware VTEPs speak VXLAN only (vtep(5)). */
+export const speaks = ({ physicalSwitch }: Hypervisor, transport: Transport | undefined): transport is TunnelType =>
+  isOverlay(transport) && (physicalSwitch === undefined || transport === 'vxlan');
 
 /** A switch's end of the tunnels. */
 export interface Vtep {

@@ -17,7 +17,7 @@ import {
 } from '../rules/index.ts';
 import type { NetworkState } from './app.ts';
 import type { Membership } from './membership.ts';
-import { isOverlay, tunnelSteps } from './overlay.ts';
+import { isOverlay, speaks, tunnelSteps } from './overlay.ts';
 
 /** Destinations that a rule matches. */
 export type EthDst = number | { readonly value: number; readonly mask: number };
@@ -101,10 +101,12 @@ function ownPeers(index: number, dpid: Dpid, membership: Membership): readonly P
   });
 }
 
-function foreignPeers({ tenant, id }: Network, { desired }: NetworkState): readonly Peer[] {
+function foreignPeers({ tenant, id, transport }: Network, { desired }: NetworkState): readonly Peer[] {
   return [...desired.hypervisorsOf(tenant, id)].sort().flatMap((hypervisor): Peer[] => {
     const found = desired.hypervisors.get(hypervisor);
-    return found && found.datapathId === undefined ? [{ hypervisor, addresses: found.tunnelAddresses }] : [];
+    return found && found.datapathId === undefined && speaks(found, transport)
+      ? [{ hypervisor, addresses: found.tunnelAddresses }]
+      : [];
   });
 }
 

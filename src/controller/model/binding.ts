@@ -4,7 +4,12 @@ import type { Binding } from './types.ts';
 
 /** A binding from its checked form. */
 export function readBinding(body: NonNullable<PortBody['binding']>): Binding {
-  if ('hypervisor' in body) return { hypervisor: body.hypervisor, interfaceId: body.interfaceId };
+  if ('hypervisor' in body) {
+    const { hypervisor } = body;
+    return 'port' in body
+      ? { hypervisor, port: body.port, vlan: body.vlan ?? 0 }
+      : { hypervisor, interfaceId: body.interfaceId };
+  }
   // The schema has checked the form. Digits alone are a number: who writes "3" means port 3.
   const dpid = parseDpid(body.switch)!;
   const { port } = body;
@@ -12,17 +17,21 @@ export function readBinding(body: NonNullable<PortBody['binding']>): Binding {
 }
 
 /** A name of the place that equal bindings share. */
-export const bindingKey = (binding: Binding): string =>
-  'switch' in binding
-    ? `switch ${binding.switch} ${typeof binding.port} ${binding.port}`
-    : `hypervisor ${binding.hypervisor} ${binding.interfaceId}`;
+export function bindingKey(binding: Binding): string {
+  if ('switch' in binding) return `switch ${binding.switch} ${typeof binding.port} ${binding.port}`;
+  return 'interfaceId' in binding
+    ? `hypervisor ${binding.hypervisor} ${binding.interfaceId}`
+    : `device ${binding.hypervisor} ${binding.vlan} ${binding.port}`;
+}
 
 /** True for the same place, or none twice. */
 export const sameBinding = (a: Binding | undefined, b: Binding | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && bindingKey(a) === bindingKey(b));
 
 /** A place, for people. */
-export const describeBinding = (binding: Binding): string =>
-  'switch' in binding
-    ? `port ${binding.port} of switch ${binding.switch}`
-    : `interface ${binding.interfaceId} of hypervisor ${binding.hypervisor}`;
+export function describeBinding(binding: Binding): string {
+  if ('switch' in binding) return `port ${binding.port} of switch ${binding.switch}`;
+  return 'interfaceId' in binding
+    ? `interface ${binding.interfaceId} of hypervisor ${binding.hypervisor}`
+    : `VLAN ${binding.vlan} on port ${binding.port} of hypervisor ${binding.hypervisor}`;
+}

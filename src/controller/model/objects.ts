@@ -84,6 +84,7 @@ export interface HypervisorSpec {
   readonly datapathId: Dpid | undefined;
   readonly tunnelAddresses: readonly IpAddress[];
   readonly ovsdb: string | undefined;
+  readonly physicalSwitch: string | undefined;
   readonly site: string | undefined;
 }
 
@@ -254,13 +255,25 @@ function readHypervisor(body: HypervisorBody, problems: FieldProblem[]): Hypervi
     if (second) problems.push({ pointer: '/tunnelAddresses', message: `at most one IPv${family} address` });
   }
   const datapathId = body.datapathId === undefined ? undefined : parseDpid(body.datapathId);
-  if (datapathId === undefined && body.ovsdb !== undefined) {
-    problems.push({ pointer: '/datapathId', message: 'is required with ovsdb: it says which bridge is meant' });
+  const { ovsdb, physicalSwitch } = body;
+  if (physicalSwitch !== undefined) {
+    if (datapathId !== undefined) {
+      problems.push({ pointer: '/physicalSwitch', message: 'a hardware VTEP has no datapathId' });
+    }
+    // vtep(5) knows no other locators.
+    if (tunnelAddresses.length !== 1 || tunnelAddresses[0]!.family !== 4) {
+      problems.push({ pointer: '/tunnelAddresses', message: 'a hardware VTEP has one IPv4 address, and no other' });
+    }
+  } else if (datapathId === undefined && ovsdb !== undefined) {
+    problems.push({
+      pointer: '/datapathId',
+      message: 'ovsdb needs datapathId, the bridge that is meant, or physicalSwitch of a hardware VTEP',
+    });
   }
-  if (datapathId === undefined && tunnelAddresses.length === 0) {
+  if (datapathId === undefined && physicalSwitch === undefined && tunnelAddresses.length === 0) {
     problems.push({ pointer: '/tunnelAddresses', message: 'a foreign tunnel endpoint has an address' });
   }
-  return { datapathId, tunnelAddresses, ovsdb: body.ovsdb, site: body.site };
+  return { datapathId, tunnelAddresses, ovsdb, physicalSwitch, site: body.site };
 }
 
 const isLinkLocal = (address: IpAddress): boolean => address.family === 6 && address.value >> 118n === 0x3fan;
@@ -314,8 +327,8 @@ const WRITERS: { readonly [K in ObjectKind]: (spec: Specs[K]) => JsonObject } = 
       portSecurity,
       binding: binding && { ...binding },
     }),
-  hypervisor: ({ datapathId, tunnelAddresses, ovsdb, site }) =>
-    jsonObject({ datapathId, tunnelAddresses: tunnelAddresses.map(formatIp), ovsdb, site }),
+  hypervisor: ({ datapathId, tunnelAddresses, ovsdb, physicalSwitch, site }) =>
+    jsonObject({ datapathId, tunnelAddresses: tunnelAddresses.map(formatIp), ovsdb, physicalSwitch, site }),
   site: writtenSite,
   lispSite: writtenLispSite,
   lispMapping: writtenLispMapping,

@@ -1,5 +1,6 @@
 import { type FieldProblem, formatIp, formatMac, type IpAddress, RequestError, StoreError } from '../kernel/index.ts';
 import { type IdSpace, IdSpaces } from '../store/index.ts';
+import { describeBinding, sameBinding } from './binding.ts';
 import { type Desired, keyOf } from './desired.ts';
 import { type Draft, keys } from './draft.ts';
 import { invalid, mergePatch } from './json.ts';
@@ -364,6 +365,7 @@ function changePort(context: PlanContext, draft: Draft, ids: ObjectIds, spec: Sp
   const endpoint = before?.endpoint ?? take(draft, IdSpaces.endpoint, path);
   const migration = rebound(before, spec.binding, context.now);
   const after: Port = { tenant: ids.tenant, id: ids.id!, ...stamp(context, before), ...spec, endpoint, migration };
+  checkDevicePorts(desired, after);
   claim(draft, path, before ? claimsOf(desired, before) : [], claimsOf(desired, after));
   return { kind: 'port', before, after };
 }
@@ -379,12 +381,29 @@ function planMove(
   const edited = step.edit(before, context.now);
   if (edited === before) return { changes: [], object: { kind: 'port', object: before }, created: false };
   const after: Port = { ...edited, ...stamp(context, before) };
+  checkDevicePorts(context.desired, after);
   claim(draft, restPath('port', step.ids), claimsOf(context.desired, before), claimsOf(context.desired, after));
   const change: DesiredChange = { kind: 'port', before, after };
   for (const hook of context.hooks) hook(change, context.desired);
   draft.put(keys.object('port', step.ids), toStored('port', after));
   context.desired.apply([change]);
   return { changes: [change], object: { kind: 'port', object: after }, created: false };
+}
+
+/** A VLAN on a physical port of a hardware VTEP belongs to one network, however many of its ports are there. */
+function checkDevicePorts(desired: Desired, port: Port): void {
+  bindingsOf(port).forEach((binding, i) => {
+    if (!('vlan' in binding)) return;
+    for (const other of desired.portsOfHypervisor(binding.hypervisor)) {
+      if (!bindingsOf(other).some((there) => sameBinding(there, binding))) continue;
+      if (other.tenant === port.tenant && other.id === port.id) continue;
+      if (other.tenant === port.tenant && other.network === port.network) return;
+      const holder = restPath('network', { tenant: other.tenant, id: other.network });
+      const message = `${describeBinding(binding)} belongs to ${holder}`;
+      const pointer = i === 0 ? '/binding' : '/to';
+      throw new RequestError(409, 'NL_CONFLICT', message, [{ pointer, message }], { holders: [holder] });
+    }
+  });
 }
 
 /** Ports may be bound to a hypervisor that does not exist yet, as to a switch that was never seen. */
@@ -448,11 +467,19 @@ const eidClaims = ({ instanceId, eid }: LispMapping): Claim[] => [
 ];
 
 /** What only one tunnel endpoint may have. */
-function endpointClaims({ datapathId, tunnelAddresses }: Hypervisor): Claim[] {
+function endpointClaims({ datapathId, tunnelAddresses, ovsdb, physicalSwitch }: Hypervisor): Claim[] {
   const claims = tunnelAddresses.map((address, i): Claim => {
     const text = formatIp(address);
     return { key: keys.unique(`vtep/${text}`), pointer: `/tunnelAddresses/${i}`, what: `tunnel address ${text}` };
   });
+  if (physicalSwitch !== undefined) {
+    // One that is dialled is known by its database, of which we keep one physical switch; one that dials in, by its name.
+    const [key, what] =
+      ovsdb === undefined
+        ? [keys.unique(`physical-switch/${physicalSwitch}`), `physical switch ${physicalSwitch}`]
+        : [keys.unique(`vtep-database/${ovsdb}`), `the hardware_vtep database at ${ovsdb}`];
+    claims.push({ key, pointer: ovsdb === undefined ? '/physicalSwitch' : '/ovsdb', what });
+  }
   if (datapathId === undefined) return claims;
   const key = keys.unique(`datapath/${datapathId}`);
   return [...claims, { key, pointer: '/datapathId', what: `datapath id ${datapathId}` }];
@@ -486,7 +513,7 @@ function claimsOf(desired: Desired, port: Port): Claim[] {
       // A number and a name are different claims even when they look alike.
       const name = typeof binding.port === 'number' ? `#${binding.port}` : `=${binding.port}`;
       add(`binding/switch/${binding.switch}/${name}`, pointer, `port ${binding.port} of switch ${binding.switch}`);
-    } else {
+    } else if ('interfaceId' in binding) {
       const { hypervisor, interfaceId } = binding;
       const what = `interface ${interfaceId} of hypervisor ${hypervisor}`;
       add(`binding/hypervisor/${hypervisor}/${interfaceId}`, pointer, what);

@@ -147,8 +147,23 @@ const HypervisorBindingSchema = Type.Object(
   closed,
 );
 
-export const BindingSchema = Type.Union([SwitchBindingSchema, HypervisorBindingSchema], {
-  title: '{switch, port} or {hypervisor, interfaceId}',
+const DeviceBindingSchema = Type.Object(
+  {
+    hypervisor: Type.String({ pattern: ID_PATTERN, title: ID_RULE, description: 'A hardware VTEP.' }),
+    port: Type.String({
+      pattern: '^[^\\x00-\\x1f\\x7f]{1,255}$',
+      title: '1 to 255 characters without control characters',
+      description: 'Name of its physical port. Ports of one network may share it.',
+    }),
+    vlan: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 4094, default: 0, description: 'VLAN on the physical port; 0: untagged.' }),
+    ),
+  },
+  closed,
+);
+
+export const BindingSchema = Type.Union([SwitchBindingSchema, HypervisorBindingSchema, DeviceBindingSchema], {
+  title: '{switch, port}, {hypervisor, interfaceId} or {hypervisor, port, vlan}',
   description: 'Where it is attached; absent while it is nowhere.',
 });
 
@@ -218,9 +233,19 @@ export const HypervisorSchema = Type.Object(
         description: 'Where its database listens. Absent when it dials in.',
       }),
     ),
+    physicalSwitch: Type.Optional(
+      Type.String({
+        pattern: '^[^\\x00-\\x1f\\x7f]{1,255}$',
+        title: '1 to 255 characters without control characters',
+        description: 'Makes it a hardware VTEP: name of the physical switch in its `hardware_vtep` database.',
+      }),
+    ),
     site: Type.Optional(Type.String({ pattern: ID_PATTERN, title: ID_RULE, description: 'Where it stands.' })),
   },
-  { ...closed, description: 'A tunnel endpoint: a machine with an integration bridge, or a foreign one.' },
+  {
+    ...closed,
+    description: 'A tunnel endpoint: a machine with an integration bridge, a hardware VTEP, or a foreign one.',
+  },
 );
 
 export type HypervisorBody = Type.Static<typeof HypervisorSchema>;
@@ -324,9 +349,11 @@ function explain(errors: readonly TLocalizedValidationError[], root: unknown, bo
   });
 }
 
-/** Which binding was meant, by its members; undefined when neither or both. */
-function meantBranch(value: unknown): 0 | 1 | undefined {
+/** Which binding was meant, by its members; undefined when none or several. */
+function meantBranch(value: unknown): 0 | 1 | 2 | undefined {
   if (!isObject(value)) return undefined;
+  if ('vlan' in value || ('hypervisor' in value && 'port' in value))
+    return 'switch' in value || 'interfaceId' in value ? undefined : 2;
   const bySwitch = 'switch' in value || 'port' in value;
   const byHypervisor = 'hypervisor' in value || 'interfaceId' in value;
   return bySwitch === byHypervisor ? undefined : bySwitch ? 0 : 1;

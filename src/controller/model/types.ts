@@ -50,7 +50,15 @@ export interface Network extends Meta {
 
 export type Binding =
   | { readonly switch: Dpid /** Port name or number. */; readonly port: string | number }
-  | { readonly hypervisor: string; readonly interfaceId: string };
+  | { readonly hypervisor: string; readonly interfaceId: string }
+  | {
+      /** A hardware VTEP. */
+      readonly hypervisor: string;
+      /** Name of its physical port. */
+      readonly port: string;
+      /** VLAN on that port; 0: untagged. */
+      readonly vlan: number;
+    };
 
 /**
  * Where a move stands. `preparing`: the new place is being programmed. `ready`: switches have confirmed it; the guest may be resumed
@@ -114,7 +122,8 @@ export interface Port extends Meta {
 
 /**
  * A tunnel endpoint. With a datapath id it is a machine whose integration bridge we program; without one it is somebody else's that
- * speaks the encapsulation (a kernel VXLAN device, say): ports bound to it are reached through its address.
+ * speaks the encapsulation (a kernel VXLAN device, say): ports bound to it are reached through its address. With a physical switch it
+ * is a hardware VTEP, which we tell by its database what it needs to know.
  */
 export interface Hypervisor extends Meta {
   readonly datapathId: Dpid | undefined;
@@ -122,6 +131,8 @@ export interface Hypervisor extends Meta {
   readonly tunnelAddresses: readonly IpAddress[];
   /** Where its database listens (`tcp:HOST:PORT`, `ssl:HOST:PORT`, `unix:PATH`); undefined when it dials in, or there is none. */
   readonly ovsdb: string | undefined;
+  /** Name of a hardware VTEP's physical switch in its `hardware_vtep` database. */
+  readonly physicalSwitch: string | undefined;
   readonly site: string | undefined;
 }
 

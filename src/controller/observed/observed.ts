@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   Bus,
   type Clock,
@@ -29,6 +30,7 @@ import type {
   Link,
   NextHops,
   ObservedChange,
+  ObservedDevice,
   ObservedPort,
   ObservedSwitch,
   ObservedTunnel,
@@ -87,6 +89,7 @@ export class Observed implements ObservedWriter {
   readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
   /** By index of the network that extends another. */
   readonly #gateways = new Map<number, Gateway>();
+  readonly #devices = new Map<string, ObservedDevice>();
   readonly #holds: Holds;
   readonly #unremembered = new Set<Dpid>();
   #cancelRemember: (() => void) | undefined;
@@ -288,6 +291,10 @@ export class Observed implements ObservedWriter {
     return this.#tunnels.get(dpid)?.get(`${type}/${to}`)?.health;
   }
 
+  device(id: string): ObservedDevice | undefined {
+    return this.#devices.get(id);
+  }
+
   *tunnels(): Iterable<ObservedTunnel> {
     for (const ends of this.#tunnels.values()) yield* ends.values();
   }
@@ -396,6 +403,15 @@ export class Observed implements ObservedWriter {
       this.#portDiffers(dpid, after.no, before, after);
       this.#toRemember(dpid);
     }
+    this.#commit();
+  }
+
+  deviceIs(id: string, device: ObservedDevice | undefined): void {
+    const before = this.#devices.get(id);
+    if (isDeepStrictEqual(before, device)) return;
+    if (device) this.#devices.set(id, device);
+    else this.#devices.delete(id);
+    this.#tell({ kind: 'device', device: id, before, after: device });
     this.#commit();
   }
 

@@ -115,7 +115,46 @@ export interface Gateway {
   readonly former: Dpid | undefined;
 }
 
+/** Why something that is wanted of a hardware VTEP cannot be. Stable API. */
+export type DeviceReason =
+  | 'SwitchMissing'
+  | 'PortMissing'
+  | 'PortTaken'
+  | 'VlanTaken'
+  | 'VniTaken'
+  | 'InUse'
+  | 'Invalid'
+  | 'WantedTwice'
+  | 'NoReplicationMode';
+
+export interface DeviceProblem {
+  readonly reason: DeviceReason;
+  readonly message: string;
+  /** `tenant/network` that it is about; undefined: the whole device. */
+  readonly network: string | undefined;
+  /** `port/vlan` that it is about; undefined: all of the network. */
+  readonly at: string | undefined;
+}
+
+/** A hardware VTEP as its database tells. Networks are named `tenant/network`. */
+export interface ObservedDevice {
+  /** Why there is no session with its database; undefined while there is one. The rest is then its last word. */
+  readonly away: string | undefined;
+  /** Networks by `port/vlan` that they are bound to. */
+  readonly bindings: ReadonlyMap<string, string>;
+  readonly problems: readonly DeviceProblem[];
+  /** MACs that it has learned on its own ports, by network. */
+  readonly macs: ReadonlyMap<string, ReadonlySet<Mac>>;
+}
+
 export type ObservedChange =
+  | {
+      readonly kind: 'device';
+      /** Id of the hypervisor object. */
+      readonly device: string;
+      readonly before: ObservedDevice | undefined;
+      readonly after: ObservedDevice | undefined;
+    }
   | {
       readonly kind: 'tunnel';
       readonly dpid: Dpid;
@@ -183,6 +222,8 @@ export interface ObservedReader {
   tunnels(): Iterable<ObservedTunnel>;
   /** The gateway between the network of this index and the one that it extends. */
   gateway(network: number): Gateway | undefined;
+  /** A hardware VTEP by the id of its hypervisor object; undefined while its database was not heard of in this run. */
+  device(id: string): ObservedDevice | undefined;
   host(network: number, mac: Mac): Host | undefined;
   hostsOf(network: number): Iterable<Host>;
   hostsAt(at: Attachment): Iterable<Host>;
@@ -229,6 +270,8 @@ export interface ObservedWriter extends ObservedReader {
   tunnelIs(dpid: Dpid, to: string, type: TunnelType, health: Omit<TunnelHealth, 'since'> | undefined): void;
   /** Who is the gateway of the network of this index, which extends another; undefined: nobody. Remembered over restarts. */
   gatewayIs(network: number, gateway: Gateway | undefined): void;
+  /** What a hardware VTEP's database says now, when that differs; undefined: it is none of ours any more. */
+  deviceIs(id: string, device: ObservedDevice | undefined): void;
   /** Counts an LLDP frame that was refused at this port. No change is told. */
   countBadLldp(at: Attachment): void;
 }

@@ -1,4 +1,5 @@
 /** Hardware VTEPs by their `hardware_vtep` database (vtep(5)): networks, bindings and remote MACs kept, learned MACs told. */
+export { type DeviceCandidate, Devices, type LearnedMac } from './devices.ts';
 export {
   dialHwvtep,
   HwvtepKeeper,

@@ -40,6 +40,8 @@ export interface HwvtepProblem {
   /** What it is about: a switch, `port/vlan`, MAC, VNI, address. */
   readonly subject: string;
   readonly message: string;
+  /** The binding, where it is about one. */
+  readonly binding?: WantedNetwork['bindings'][number];
 }
 
 export interface HwvtepPlan {
@@ -174,19 +176,19 @@ class Plan {
     const names = new Map(ports.flatMap((uuid) => (rows.has(uuid) ? [[rows.get(uuid)!.name, uuid] as const] : [])));
     const wanted = new Map<string, Map<number, Reference>>();
     for (const { network, bindings } of networks) {
-      for (const { port, vlan } of bindings) {
-        const subject = `${port}/${vlan}`;
+      for (const binding of bindings) {
+        const { port, vlan } = binding;
+        const refuse = (reason: HwvtepProblem['reason'], message: string): void => {
+          this.#problems.push({ reason, network, subject: `${port}/${vlan}`, message, binding });
+        };
         const uuid = names.get(port);
         const bound = uuid === undefined ? undefined : rows.get(uuid)!.vlan_bindings.get(vlan);
         const here = (uuid && wanted.get(uuid)) || new Map<number, Reference>();
-        if (!Number.isInteger(vlan) || vlan < 0 || vlan > 4094)
-          this.#problem('invalid', network, subject, `VLAN ${vlan} is not within 0…4094`);
-        else if (uuid === undefined)
-          this.#problem('port-missing', network, subject, `${this.#wanted.switch} has no port ${port}`);
-        else if (here.has(vlan))
-          this.#problem('wanted-twice', network, subject, `VLAN ${vlan} of ${port} is wanted twice; the first counts`);
+        if (!Number.isInteger(vlan) || vlan < 0 || vlan > 4094) refuse('invalid', `VLAN ${vlan} is not within 0…4094`);
+        else if (uuid === undefined) refuse('port-missing', `${this.#wanted.switch} has no port ${port}`);
+        else if (here.has(vlan)) refuse('wanted-twice', `VLAN ${vlan} of ${port} is wanted twice; the first counts`);
         else if (bound !== undefined && !this.#isOurs(bound))
-          this.#problem('vlan-taken', network, subject, `VLAN ${vlan} of ${port} is bound to ${this.#nameOf(bound)}`);
+          refuse('vlan-taken', `VLAN ${vlan} of ${port} is bound to ${this.#nameOf(bound)}`);
         else wanted.set(uuid, here.set(vlan, switches.get(network)!));
       }
     }

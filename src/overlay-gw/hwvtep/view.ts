@@ -1,10 +1,12 @@
 import { networkOf } from './plan.ts';
-import type { HwvtepTables } from './tables.ts';
+import type { HwvtepTables, PhysicalPortRow } from './tables.ts';
 
 export interface PhysicalPort {
   readonly name: string;
   /** Faults that the device tells, such as `invalid_vlan_map`. */
   readonly faults: readonly string[];
+  /** Networks of ours that are bound to it, by VLAN (0: untagged), ascending. */
+  readonly bindings: readonly { readonly vlan: number; readonly network: string }[];
 }
 
 export interface PhysicalSwitch {
@@ -36,6 +38,14 @@ const byName = (a: { readonly name: string }, b: { readonly name: string }): num
 /** Reads what the device says of itself and of this owner's networks, in a fixed order. */
 export function viewHwvtep(tables: HwvtepTables, owner: string): HwvtepView {
   const ports = tables.ports();
+  const bindings = (row: PhysicalPortRow): PhysicalPort['bindings'] =>
+    [...row.vlan_bindings]
+      .flatMap(([vlan, uuid]) => {
+        const bound = tables.rows('Logical_Switch').get(uuid);
+        const network = bound && networkOf(owner, bound.name);
+        return network === undefined ? [] : [{ vlan, network }];
+      })
+      .sort((a, b) => a.vlan - b.vlan);
   const switches = [...tables.rows('Physical_Switch').values()].map((row) => ({
     name: row.name,
     description: row.description ?? '',
@@ -44,7 +54,7 @@ export function viewHwvtep(tables: HwvtepTables, owner: string): HwvtepView {
     faults: row.switch_fault_status ?? [],
     ports: row.ports
       .flatMap((uuid) => ports.get(uuid) ?? [])
-      .map(({ name, port_fault_status }) => ({ name, faults: port_fault_status ?? [] }))
+      .map((port) => ({ name: port.name, faults: port.port_fault_status ?? [], bindings: bindings(port) }))
       .sort(byName),
   }));
   return { switches: switches.sort(byName), localMacs: localMacs(tables, owner) };

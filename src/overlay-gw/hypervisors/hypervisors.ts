@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   type AppContext,
   type Dpid,
@@ -11,14 +11,8 @@ import {
   RequestError,
   type StateChange,
 } from '../../controller/index.ts';
-import {
-  identifyVswitch,
-  OvsdbError,
-  OvsdbListener,
-  type OvsdbTls,
-  tunnelStates,
-  type WantedVswitch,
-} from '../ovsdb/index.ts';
+import { type OvsdbTls, tunnelStates, type VswitchIdentity, type WantedVswitch } from '../ovsdb/index.ts';
+import { hostOf, type Refusals } from './refusals.ts';
 import { DatabaseSession, type SessionParts } from './session.ts';
 import { bridgeOf, datapaths, declaredAddresses, OWNER, TUNNELS, tunnelTypes, wantedTunnels } from './view.ts';
 
@@ -43,14 +37,8 @@ export interface Candidate {
   /** Datapath ids by bridge. */
   readonly bridges: JsonObject;
   readonly tunnelAddresses: readonly string[];
-}
-
-/** A peer that dialled in and was sent away. */
-interface Refusal {
-  readonly remote: string;
-  readonly reason: string;
-  /** When, ms since 1970. */
-  readonly at: number;
+  /** Of the hardware VTEP that its server is as well, or instead. */
+  readonly physicalSwitches: readonly string[];
 }
 
 /**
@@ -59,6 +47,7 @@ interface Refusal {
  */
 export class Hypervisors {
   readonly #context: AppContext;
+  readonly #refusals: Refusals;
   readonly #settings: HypervisorSettings;
   readonly #parts: SessionParts;
   /** Dialled, by id of the hypervisor. */
@@ -72,13 +61,10 @@ export class Hypervisors {
   /** Switches whose database has told of its ports in this run. */
   readonly #told = new Set<Dpid>();
   readonly #waiting = new Map<Dpid, (() => void)[]>();
-  #listener: OvsdbListener | undefined;
-  #refused = 0;
-  /** The last of each host that was sent away, oldest first. */
-  readonly #refusals = new Map<string, Refusal>();
 
-  constructor(context: AppContext, settings: HypervisorSettings) {
+  constructor(context: AppContext, settings: HypervisorSettings, refusals: Refusals) {
     this.#context = context;
+    this.#refusals = refusals;
     this.#settings = settings;
     const { clock, log } = context;
     this.#parts = {
@@ -96,50 +82,30 @@ export class Hypervisors {
     readonly connected: number;
     readonly away: number;
     readonly candidates: number;
-    readonly refused: number;
   } {
     let connected = 0;
     for (const session of this.#sessions.values()) if (session.connected) connected++;
     let candidates = 0;
     for (const session of this.#accepted.values()) if (session.hypervisor === undefined) candidates++;
-    return { connected, away: this.#sessions.size - connected, candidates, refused: this.#refused };
+    return { connected, away: this.#sessions.size - connected, candidates };
   }
 
   /** Databases that have dialled in and wait for somebody to make their hypervisor, by system id. */
   candidates(): readonly Candidate[] {
     return [...this.#accepted.values()]
       .filter((session) => session.connected && session.hypervisor === undefined)
-      .map(({ keeper, identity, remote }) => ({
+      .map(({ keeper, identity, remote, physicalSwitches }) => ({
         systemId: identity?.systemId ?? '',
         hostname: identity?.hostname ?? '',
         remote,
         bridges: Object.fromEntries(datapaths(keeper.tables)),
         tunnelAddresses: declaredAddresses(keeper.tables).map(formatIp),
+        physicalSwitches,
       }))
       .sort((a, b) => (a.systemId < b.systemId ? -1 : 1));
   }
 
-  /** The last of each host that dialled in and was sent away, the latest first. */
-  refusals(): readonly Refusal[] {
-    return [...this.#refusals.values()].reverse();
-  }
-
-  /** Opens the listener. Rejects with the system's error. */
-  async listen(): Promise<string | undefined> {
-    const { listen, tls } = this.#settings;
-    if (!listen) return undefined;
-    this.#listener = await OvsdbListener.open({
-      ...listen,
-      ...(tls ? { tls } : {}),
-      log: this.#context.log,
-      accepted: (socket, remote) => void this.#dialledIn(socket, remote),
-      refused: (remote, reason) => this.#refuse(remote, reason),
-    });
-    return `${listen.host}:${this.#listener.port}`;
-  }
-
-  async close(): Promise<void> {
-    await this.#listener?.close();
+  close(): void {
     for (const session of [...this.#dialled.values(), ...this.#accepted.values()]) session.close();
   }
 
@@ -262,7 +228,7 @@ export class Hypervisors {
     const session = this.#sessions.get(id);
     if (session) this.#leave(session, after?.datapathId === before.datapathId);
     const dialled = this.#dialled.get(id);
-    if (!dialled || after?.ovsdb === dialled.remote) return;
+    if (!dialled || (after?.ovsdb === dialled.remote && after.datapathId !== undefined)) return;
     this.#dialled.delete(id);
     // The removal is under way; the connection ends with what it came to.
     void dialled.keeper.settled(DETACH_MS).then(() => dialled.close());
@@ -292,42 +258,32 @@ export class Hypervisors {
     }
   }
 
-  async #dialledIn(socket: Socket, remote: string): Promise<void> {
-    let session: DatabaseSession | undefined;
-    try {
-      const identity = await identifyVswitch(socket, this.#context.clock);
-      session = this.#accepted.get(identity.database);
-      if (!session) {
-        session = DatabaseSession.accepted(remote, identity, this.#parts);
-        this.#accepted.set(identity.database, session);
-      }
-      session.identity = identity;
-      session.remote = remote;
-      this.#refusals.delete(hostOf(remote));
-      session.keeper.client.use(socket);
-    } catch (error) {
-      this.#refuse(remote, error instanceof Error ? error.message : String(error));
-      const known = error instanceof OvsdbError;
-      if (!known) this.#context.log.error({ remote, err: error }, 'taking in a peer that dialled in failed');
-      else this.#context.log.warn({ remote, reason: error.message }, 'a peer that dialled in is no switch database');
+  /** Takes a database in that has dialled in; `physicalSwitches` are those of a hardware VTEP that its server has as well. */
+  accept(socket: Duplex, remote: string, identity: VswitchIdentity, physicalSwitches: readonly string[]): void {
+    let session = this.#accepted.get(identity.database);
+    if (!session) {
+      session = DatabaseSession.accepted(remote, identity, this.#parts);
+      this.#accepted.set(identity.database, session);
     }
+    session.identity = identity;
+    session.physicalSwitches = physicalSwitches;
+    session.remote = remote;
+    session.keeper.client.use(socket);
   }
 
-  #refuse(remote: string, reason: string): void {
-    this.#refused++;
-    const host = hostOf(remote);
-    this.#refusals.delete(host);
-    this.#refusals.set(host, { remote, reason, at: this.#context.clock.now() });
-    const [oldest] = this.#refusals.keys();
-    if (this.#refusals.size > REFUSALS_KEPT && oldest !== undefined) this.#refusals.delete(oldest);
+  /** Hangs up on candidates that have this physical switch: they dial in again, and are taken as a hardware VTEP then. */
+  release(physicalSwitch: string): void {
+    for (const session of [...this.#accepted.values()]) {
+      if (session.hypervisor === undefined && session.physicalSwitches.includes(physicalSwitch))
+        session.keeper.client.close();
+    }
   }
 
   /** Why one that may be this hypervisor's database was sent away, to be added to a message. */
   #refusalOf({ tunnelAddresses, ovsdb }: Hypervisor, session: DatabaseSession | undefined): string {
     if (ovsdb !== undefined) return '';
     const hosts = session ? [hostOf(session.remote)] : tunnelAddresses.map(formatIp);
-    const found = hosts.map((host) => this.#refusals.get(host)).find((refusal) => refusal !== undefined);
-    return found ? `; ${found.remote} was refused at ${new Date(found.at).toISOString()}: ${found.reason}` : '';
+    return this.#refusals.why(hosts);
   }
 
   /** Strangers leave nothing behind when they hang up: as many may come as like. */
@@ -462,12 +418,6 @@ export class Hypervisors {
     this.#context.event(type, fields);
   }
 }
-
-/** Hosts of which the last refusal is kept. */
-const REFUSALS_KEPT = 256;
-
-/** The host of `HOST:PORT`. */
-const hostOf = (remote: string): string => remote.slice(0, remote.lastIndexOf(':'));
 
 /** Time that a switch has to take away what was ours when its hypervisor is deleted, ms. */
 const DETACH_MS = 3_000;

@@ -1,6 +1,10 @@
 import Type from 'typebox';
 import { type App, AppId } from '../../controller/index.ts';
+import { Devices } from '../hwvtep/index.ts';
 import { type HypervisorSettings, Hypervisors } from './hypervisors.ts';
+import { Reception } from './reception.ts';
+import { Refusals } from './refusals.ts';
+import { OWNER } from './view.ts';
 
 export type { HypervisorSettings } from './hypervisors.ts';
 
@@ -12,6 +16,22 @@ const CandidatesSchema = Type.Object({
       remote: Type.String({ description: 'Where it dialled in from' }),
       bridges: Type.Record(Type.String(), Type.String(), { description: 'Datapath ids of its bridges, by name' }),
       tunnelAddresses: Type.Array(Type.String(), { description: 'Where it says that tunnels to it end' }),
+      physicalSwitches: Type.Array(Type.String(), { description: 'Of a hardware VTEP; empty when it is none' }),
+    }),
+  ),
+});
+
+const LearnedSchema = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      hypervisor: Type.String({ description: 'The hardware VTEP' }),
+      tenant: Type.String(),
+      network: Type.String(),
+      mac: Type.String(),
+      use: Type.Enum(['declared', 'reached', 'ignored'], {
+        description:
+          'declared: a port or a host of ours has it. reached: switches send to it, since a port there is `learned`. ignored: no port there is',
+      }),
     }),
   ),
   refused: Type.Array(
@@ -32,28 +52,41 @@ export interface HypervisorsAppSettings extends HypervisorSettings {
 
 /** Makes the app that keeps sessions with the databases of hypervisors. See docs/overlay.md. */
 export function hypervisorsApp(): App {
-  let hypervisors: Hypervisors | undefined;
+  const parts: { close(): void | Promise<void> }[] = [];
   return {
     name: 'hypervisors',
     id: AppId.hypervisors,
     async start(context) {
       const settings = context.settings as HypervisorsAppSettings;
-      const all = new Hypervisors(context, settings);
-      hypervisors = all;
-      context.onChange((change) => all.changed(change));
+      const { listen, tls } = settings;
+      const refusals = new Refusals(context.clock);
+      const all = new Hypervisors(context, settings, refusals);
+      const devices = new Devices(context, { owner: OWNER, tls });
+      const reception = new Reception({ context, hypervisors: all, devices, refusals, listen, tls });
+      parts.push(reception, devices, all);
+      context.onChange((change) => {
+        all.changed(change);
+        devices.changed(change);
+        if (change.kind !== 'hypervisor' || change.after?.ovsdb !== undefined) return;
+        const { physicalSwitch } = change.after ?? {};
+        if (physicalSwitch !== undefined) all.release(physicalSwitch);
+      });
       context.beforeCompare((dpid) => all.told(dpid));
-      context.onStatus('hypervisor', (object) => all.verdict(object));
+      context.beforeCompare((dpid) => devices.told(dpid));
+      context.onStatus('hypervisor', (object) =>
+        object.physicalSwitch === undefined ? all.verdict(object) : devices.verdict(object),
+      );
       context.metrics.declare({
         name: 'netloom_ovsdb_sessions',
         help: 'Databases of switches that are known: of hypervisors, with a session or without, and of those that no hypervisor names.',
         type: 'gauge',
         labels: ['state'],
         collect: () => {
-          const { connected, away, candidates } = all.counts;
+          const [a, b] = [all.counts, devices.counts];
           return [
-            { labels: { state: 'connected' }, value: connected },
-            { labels: { state: 'away' }, value: away },
-            { labels: { state: 'candidate' }, value: candidates },
+            { labels: { state: 'connected' }, value: a.connected + b.connected },
+            { labels: { state: 'away' }, value: a.away + b.away },
+            { labels: { state: 'candidate' }, value: a.candidates + b.candidates },
           ];
         },
       });
@@ -61,7 +94,19 @@ export function hypervisorsApp(): App {
         name: 'netloom_ovsdb_refused_total',
         help: 'Peers that dialled in and were no switch database.',
         type: 'counter',
-        collect: () => all.counts.refused,
+        collect: () => refusals.count,
+      });
+      context.metrics.declare({
+        name: 'netloom_hwvtep_problems',
+        help: 'Things that are wanted of hardware VTEPs and cannot be.',
+        type: 'gauge',
+        collect: () => devices.problemCount,
+      });
+      context.metrics.declare({
+        name: 'netloom_hwvtep_learned_macs',
+        help: 'MACs that hardware VTEPs have learned on their own ports, in networks of ours.',
+        type: 'gauge',
+        collect: () => devices.learnedCount,
       });
       context.route({
         method: 'GET',
@@ -70,19 +115,33 @@ export function hypervisorsApp(): App {
         tag: 'hypervisors',
         summary: 'Databases that have dialled in and that no hypervisor names yet',
         description:
-          'PUT a hypervisor with the datapath id of one of its bridges, and without `ovsdb`, to approve one.',
+          'PUT a hypervisor with the datapath id of one of its bridges, or with a physical switch, and without `ovsdb`, to approve one.',
         replies: { 200: { description: 'All of them', schema: CandidatesSchema } },
         handle: () => ({
           status: 200,
           body: {
-            items: all.candidates(),
-            refused: all.refusals().map(({ at, ...refusal }) => ({ ...refusal, at: new Date(at).toISOString() })),
+            items: [
+              ...all.candidates(),
+              ...devices.candidates().map((each) => ({ systemId: '', hostname: '', bridges: {}, ...each })),
+            ],
+            refused: refusals.list().map(({ at, ...refusal }) => ({ ...refusal, at: new Date(at).toISOString() })),
           },
         }),
       });
-      const address = await all.listen();
+      context.route({
+        method: 'GET',
+        path: '/v1/apps/hypervisors/learned',
+        operationId: 'listLearnedMacs',
+        tag: 'hypervisors',
+        summary: 'MACs that hardware VTEPs have learned, and whether they are used',
+        replies: { 200: { description: 'All of them', schema: LearnedSchema } },
+        handle: () => ({ status: 200, body: { items: devices.learned() } }),
+      });
+      const address = await reception.listen();
       if (address !== undefined) settings.listening(address);
     },
-    stop: () => hypervisors?.close(),
+    async stop() {
+      for (const part of parts.splice(0)) await part.close();
+    },
   };
 }

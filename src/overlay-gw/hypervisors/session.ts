@@ -28,6 +28,8 @@ export class DatabaseSession {
   remote: string;
   /** Known of those that dialled in. */
   identity: VswitchIdentity | undefined;
+  /** Of the hardware VTEP that its server is as well. */
+  physicalSwitches: readonly string[] = [];
   /** The hypervisor it belongs to. */
   hypervisor: string | undefined;
   /** The switch whose ports it labels. */

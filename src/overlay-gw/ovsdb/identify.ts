@@ -4,7 +4,7 @@ import { OvsdbError } from './errors.ts';
 import { defaultRpcLimits, RpcConnection, type RpcLimits } from './rpc.ts';
 import { type ColumnType, decodeValue } from './values.ts';
 
-/** Who has dialled in. */
+/** An Open vSwitch that has dialled in. */
 export interface VswitchIdentity {
   /** UUID of the database's root row: stays as long as the database does. A copied database has it, too. */
   readonly database: string;
@@ -26,22 +26,6 @@ const UUID: ColumnType = { key: 'uuid', min: 1, max: 1 };
 const NAME: ColumnType = { key: 'string', min: 1, max: 1 };
 const TEXTS: ColumnType = { key: 'string', value: 'string', min: 0, max: Number.POSITIVE_INFINITY };
 
-/**
- * Asks a switch that has dialled in who it is, and leaves the connection to the client that is then given it: one that has known the
- * switch before tells only what has changed since. Rejects with OvsdbError, the connection closed, when the peer is no Open vSwitch
- * database or does not answer in time.
- */
-export async function identifyVswitch(
-  stream: Duplex,
-  clock: Clock,
-  limits: RpcLimits = strangerLimits,
-): Promise<VswitchIdentity> {
-  return asking(stream, clock, limits, async (rpc) => {
-    const select = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['_uuid', 'external_ids'] };
-    return readIdentity(await rpc.request('transact', ['Open_vSwitch', select]));
-  });
-}
-
 /** A hardware VTEP that has dialled in. */
 export interface HwvtepIdentity {
   /** UUID of the database's row in table Global; undefined when the device has none yet. */
@@ -50,27 +34,57 @@ export interface HwvtepIdentity {
   readonly switches: readonly string[];
 }
 
-/** As `identifyVswitch`, for a device with a `hardware_vtep` database (vtep(5)). Rejects with OvsdbError when there is none. */
-export async function identifyHwvtep(
+/** What a server that has dialled in serves; at least one of them. */
+export interface PeerIdentity {
+  readonly vswitch: VswitchIdentity | undefined;
+  readonly hwvtep: HwvtepIdentity | undefined;
+}
+
+/**
+ * Asks a server that has dialled in who it is, and leaves the connection to the client that is then given it: one that has known the
+ * database before tells only what has changed since. Rejects with OvsdbError, the connection closed, when the peer has neither the
+ * database of an Open vSwitch nor that of a hardware VTEP (vtep(5)), or does not answer in time.
+ */
+export async function identifyPeer(
   stream: Duplex,
   clock: Clock,
   limits: RpcLimits = strangerLimits,
-): Promise<HwvtepIdentity> {
+): Promise<PeerIdentity> {
   return asking(stream, clock, limits, async (rpc) => {
-    const databases = await rpc.request('list_dbs', []);
-    if (!Array.isArray(databases) || !databases.includes('hardware_vtep'))
-      throw new OvsdbError('schema', 'the peer has no database hardware_vtep');
-    const answer = await rpc.request('transact', [
-      'hardware_vtep',
-      { op: 'select', table: 'Global', where: [], columns: ['_uuid'] },
-      { op: 'select', table: 'Physical_Switch', where: [], columns: ['name'] },
-    ]);
-    const [root] = rowsOf(answer, 0);
-    return {
-      database: root ? (decodeValue(UUID, root['_uuid'], 'Global._uuid') as string) : undefined,
-      switches: rowsOf(answer, 1).map((row) => decodeValue(NAME, row['name'], 'Physical_Switch.name') as string),
-    };
+    const answer = await rpc.request('list_dbs', []);
+    const databases: readonly unknown[] = Array.isArray(answer) ? answer : [];
+    const hwvtep = databases.includes('hardware_vtep') ? await askHwvtep(rpc) : undefined;
+    const vswitch = databases.includes('Open_vSwitch') ? await askVswitch(rpc) : undefined;
+    if (vswitch || hwvtep) return { vswitch, hwvtep };
+    throw databases.includes('Open_vSwitch')
+      ? new OvsdbError('malformed', 'the peer has no row in table Open_vSwitch: its switch daemon never ran')
+      : new OvsdbError('schema', 'the peer has neither a database Open_vSwitch nor hardware_vtep');
   });
+}
+
+async function askVswitch(rpc: RpcConnection): Promise<VswitchIdentity | undefined> {
+  const select = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['_uuid', 'external_ids'] };
+  const [row] = rowsOf(await rpc.request('transact', ['Open_vSwitch', select]), 0);
+  if (!row) return undefined;
+  const ids = decodeValue(TEXTS, row['external_ids'], 'Open_vSwitch.external_ids') as ReadonlyMap<string, string>;
+  return {
+    database: decodeValue(UUID, row['_uuid'], 'Open_vSwitch._uuid') as string,
+    systemId: ids.get('system-id'),
+    hostname: ids.get('hostname'),
+  };
+}
+
+async function askHwvtep(rpc: RpcConnection): Promise<HwvtepIdentity> {
+  const answer = await rpc.request('transact', [
+    'hardware_vtep',
+    { op: 'select', table: 'Global', where: [], columns: ['_uuid'] },
+    { op: 'select', table: 'Physical_Switch', where: [], columns: ['name'] },
+  ]);
+  const [root] = rowsOf(answer, 0);
+  return {
+    database: root ? (decodeValue(UUID, root['_uuid'], 'Global._uuid') as string) : undefined,
+    switches: rowsOf(answer, 1).map((row) => decodeValue(NAME, row['name'], 'Physical_Switch.name') as string),
+  };
 }
 
 function rowsOf(answer: unknown, index: number): readonly Record<string, unknown>[] {
@@ -99,19 +113,4 @@ async function asking<T>(
     rpc.close(reason);
     throw reason;
   }
-}
-
-function readIdentity(answer: unknown): VswitchIdentity {
-  const rows = Array.isArray(answer) ? (answer[0] as { readonly rows?: unknown } | null)?.rows : undefined;
-  const row: unknown = Array.isArray(rows) ? rows[0] : undefined;
-  if (typeof row !== 'object' || row === null) {
-    throw new OvsdbError('malformed', 'the peer has no row in table Open_vSwitch: its switch daemon never ran');
-  }
-  const { _uuid, external_ids } = row as Record<string, unknown>;
-  const ids = decodeValue(TEXTS, external_ids, 'Open_vSwitch.external_ids') as ReadonlyMap<string, string>;
-  return {
-    database: decodeValue(UUID, _uuid, 'Open_vSwitch._uuid') as string,
-    systemId: ids.get('system-id'),
-    hostname: ids.get('hostname'),
-  };
 }

@@ -117,6 +117,8 @@ function short(change: ObservedChange): string {
       return `tunnel s${Number(BigInt(`0x${change.dpid}`))} ${change.type} ${change.to} ${change.after?.state ?? '-'}`;
     case 'gateway':
       return `gateway ${change.network} ${change.before ?? '-'} → ${change.after ?? '-'}`;
+    case 'device':
+      return `device ${change.device} ${change.after ? (change.after.away ?? 'here') : '-'}`;
     case 'host': {
       const host = change.after ?? change.before!;
       return `host ${host.network}/${host.mac % 0x1000} ${change.before ? end(change.before.at) : '-'} → ${change.after ? end(change.after.at) : '-'}`;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/controller/kernel/index.ts';
 import {
   dialOvsdb,
-  identifyVswitch,
+  identifyPeer,
   type Needs,
   OvsdbClient,
   OvsdbError,
@@ -353,14 +353,18 @@ describe('a switch that dials in', () => {
   it('is asked who it is, and its connection is then as good as new, without a byte lost', async () => {
     const echo = JSON.stringify({ method: 'echo', params: ['split'], id: 'e' });
     const line = new OvsdbLine(({ method, id }, line) => {
+      if (method === 'list_dbs') return ['Open_vSwitch'];
       if (method !== 'transact')
         return ({ get_schema: schema, monitor_cond_since: [false, 't1', initial({ a: row('x') })] } as Answers)[method];
       // The answer, and the first half of what comes next, in one piece.
       line.bytes(Buffer.from(JSON.stringify({ result: who, error: null, id }) + echo.slice(0, 20)));
       return undefined;
     });
-    const identity = await identifyVswitch(line, new ManualClock());
-    expect(identity).toEqual({ database: 'u1', systemId: 'h1', hostname: undefined });
+    const identity = await identifyPeer(line, new ManualClock());
+    expect(identity).toEqual({
+      vswitch: { database: 'u1', systemId: 'h1', hostname: undefined },
+      hwvtep: undefined,
+    });
     const { client } = session();
     client.use(line);
     await settled();
@@ -377,15 +381,21 @@ describe('a switch that dials in', () => {
     ['answers nothing', [null]],
     ['answers too much', [{ rows: ['x'.repeat(2_000_000)] }]],
   ])('and %s is sent away', async (_, result) => {
-    const line = new OvsdbLine(() => result);
-    await expect(identifyVswitch(line, new ManualClock())).rejects.toBeInstanceOf(OvsdbError);
+    const line = new OvsdbLine(({ method }) => (method === 'list_dbs' ? ['Open_vSwitch'] : result));
+    await expect(identifyPeer(line, new ManualClock())).rejects.toBeInstanceOf(OvsdbError);
+    expect(line.destroyed).toBe(true);
+  });
+
+  it('and serves something else is sent away', async () => {
+    const line = new OvsdbLine(() => ['OVN_Southbound', '_Server']);
+    await expect(identifyPeer(line, new ManualClock())).rejects.toMatchObject({ reason: 'schema' });
     expect(line.destroyed).toBe(true);
   });
 
   it('and says nothing is sent away', async () => {
     const clock = new ManualClock();
     const line = new OvsdbLine(() => undefined);
-    const asked = expect(identifyVswitch(line, clock)).rejects.toMatchObject({ reason: 'timeout' });
+    const asked = expect(identifyPeer(line, clock)).rejects.toMatchObject({ reason: 'timeout' });
     clock.pass(30_000);
     await asked;
     expect(line.destroyed).toBe(true);
