@@ -1,14 +1,20 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { silentLogger, systemClock } from '../src/controller/kernel/index.ts';
 import {
   type Address,
+  decodeLisp,
   eidPrefix,
   encodeLisp,
+  LispServer,
   type MappingRecord,
   MappingSystem,
   type MapRegister,
+  type MapRequest,
   signLisp,
 } from '../src/overlay-gw/lisp/index.ts';
+import { freeUdpPort } from '../test/kit/lisp-router.ts';
 
 /** The mapping system without sockets: what decoding, checking, keeping and answering cost on one core. */
 
@@ -113,4 +119,85 @@ const filled = rate(EIDS, () => {
 });
 console.log(`${system.mappings.size.toLocaleString('en')} EIDs: kept at ${filled}, ${(rss() - before).toFixed(0)} MiB`);
 console.log(`Map-Request → Map-Reply among them: ${rate(MESSAGES, receiveAll(requests))}`);
+const asked = Array.from({ length: EIDS }, (_, n) => eidPrefix(ip(eidOf(n)), 32)!);
+const begun = performance.now();
+let found = 0;
+for (const prefix of asked) if (system.mappings.lookup(prefix)) found++;
+console.log(`look-up among them: ${(((performance.now() - begun) * 1_000) / found).toFixed(2)} µs`);
 system.close();
+
+await subscribers();
+
+/** A change of a mapping until all subscribers have heard of it, over UDP on loopback, ours and theirs on the same core. */
+async function subscribers(): Promise<void> {
+  const SUBSCRIBERS = 1_000;
+  const SOCKETS = 20;
+  const ROUNDS = 20;
+  const port = await freeUdpPort();
+  const server = new LispServer({
+    log: silentLogger,
+    listen: [{ address: '127.0.0.1', port: 0 }],
+    receive: (bytes, from, to) => over.receive(bytes, from, to),
+  });
+  const over = new MappingSystem({ clock: systemClock, log: silentLogger, send: server.send, controlPort: port });
+  over.setSite({
+    id: 'all',
+    prefixes: [eidPrefix(ip(0x0a00_0000), 8)!],
+    acceptMoreSpecifics: true,
+    keys: ['password'],
+  });
+  await server.start();
+  const at = server.endpoints[0]!;
+  let heard = 0;
+  let wake: () => void = () => {};
+  const sockets = await Promise.all(
+    Array.from({ length: SOCKETS }, async (_, n) => {
+      const socket = createSocket('udp4').bind(port, `127.0.0.${n + 2}`);
+      await once(socket, 'listening');
+      socket.on('message', (bytes) => {
+        const message = decodeLisp(bytes);
+        if (message.type !== 'mapNotify') return;
+        heard++;
+        socket.send(signLisp({ ...message, type: 'mapNotifyAck' }, 1, 'password'), at.port, at.address);
+        wake();
+      });
+      return socket;
+    }),
+  );
+  const until = async (count: number): Promise<void> => {
+    while (heard < count) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  for (let n = 0; n < SUBSCRIBERS; n++) {
+    const identity = { xtrId: n.toString(16).padStart(32, '0'), siteId: '0'.repeat(16) };
+    const address = `127.0.0.${(n % SOCKETS) + 2}`;
+    const registration: MapRegister = { ...decodeLisp(register(eidOf(n))), identity, wantNotify: false } as MapRegister;
+    over.receive(signLisp(registration, 1, 'password'), { address, port }, at.address);
+    const question = decodeLisp(request(0x0aff_0000)) as MapRequest;
+    const records = [{ reserved: 0x80, maskLength: 16, eid: ip(0x0aff_0000) }];
+    const itrRlocs = [{ afi: 'ipv4', address } as const];
+    over.receive(encodeLisp({ ...question, identity, itrRlocs, records }), { address, port }, at.address);
+    if (n % 100 === 99) await until(n + 1);
+  }
+  await until(SUBSCRIBERS);
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    heard = 0;
+    const started = performance.now();
+    over.pin(eidPrefix(ip(0x0aff_0001), 32)!, '/v1/bench', record(ip(0xc000_0200 + round)));
+    await until(SUBSCRIBERS);
+    times.push(performance.now() - started);
+  }
+  times.sort((a, b) => a - b);
+  const [median, worst] = [times[ROUNDS / 2]!, times.at(-1)!];
+  console.log(
+    `${over.sizes.subscriptions} subscribers told of a change: ${median.toFixed(0)} ms, ${worst.toFixed(0)} at worst of ${ROUNDS}`,
+  );
+  over.close();
+  await server.stop();
+  for (const socket of sockets) socket.close();
+}

@@ -37,6 +37,9 @@ interface Waiting {
   readonly to: string;
 }
 
+/** Bytes that the system may keep of a burst before we read it; it gives as much as it allows (`net.core.rmem_max`). */
+const RECEIVE_BUFFER = 4 << 20;
+
 /** What a datagram that waits takes beside its bytes, so that empty ones are bounded too. */
 const OVERHEAD = 128;
 
@@ -75,7 +78,11 @@ export class LispServer {
 
   async #open(address: string, port: number): Promise<void> {
     const v6 = isIP(address) === 6;
-    const socket = createSocket(v6 ? { type: 'udp6', ipv6Only: true } : { type: 'udp4' });
+    const socket = createSocket(
+      v6
+        ? { type: 'udp6', ipv6Only: true, recvBufferSize: RECEIVE_BUFFER }
+        : { type: 'udp4', recvBufferSize: RECEIVE_BUFFER },
+    );
     this.#sockets.set(address, socket);
     const bound = once(socket, 'listening');
     socket.bind(port, address);
