@@ -33,11 +33,7 @@ export function eidPrefix(eid: Address, length: number): EidPrefix | undefined {
 
 /** The address form of a prefix; with an instance id as LCAF, unless that is 0. */
 export function addressOf({ instanceId, family, bits }: Pick<EidPrefix, 'instanceId' | 'family' | 'bits'>): Address {
-  const width = widthOf[family];
-  let value = 0n;
-  for (const word of bits) value = (value << 32n) | BigInt(word);
-  value >>= BigInt(32 * bits.length - width);
-  const address: Address = { afi: family, address: textOf(family, value) };
+  const address: Address = { afi: family, address: textOf(family, bits) };
   if (instanceId === 0) return address;
   return { afi: 'lcaf', type: 'instanceId', reserved1: 0, flags: 0, reserved2: 32, instanceId, address };
 }
@@ -59,7 +55,14 @@ function bitsOf(value: bigint, width: Width): number[] {
   return words;
 }
 
-function textOf(family: EidFamily, value: bigint): string {
-  if (family === 'mac') return formatMac(Number(value));
-  return formatIp({ family: family === 'ipv4' ? 4 : 6, value });
+function textOf(family: EidFamily, bits: Bits): string {
+  // Most are, and answers wait for it.
+  if (family === 'ipv4') {
+    const word = bits[0]!;
+    return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  }
+  let value = 0n;
+  for (const word of bits) value = (value << 32n) | BigInt(word);
+  value >>= BigInt(32 * bits.length - widthOf[family]);
+  return family === 'mac' ? formatMac(Number(value)) : formatIp({ family: 6, value });
 }

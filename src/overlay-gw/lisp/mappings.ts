@@ -1,21 +1,32 @@
 import type { Clock } from '../../controller/kernel/index.ts';
-import { type EidFamily, type EidPrefix, eidText, widthOf } from './eid.ts';
+import type { Address } from './address.ts';
+import { addressOf, type EidFamily, type EidPrefix, eidText, widthOf } from './eid.ts';
 import type { Locator, MappingRecord } from './records.ts';
 import { maskBits, PrefixTrie } from './trie.ts';
 
-/** What one xTR registered for a prefix. */
+/** A record without the prefix that it is about. */
+export type RecordBody = Omit<MappingRecord, 'eid' | 'maskLength'>;
+
+/** What one xTR registered for a prefix. Small, since there are a million: what it has in common with others of its router is kept once. */
 export interface Registration {
   /** Who: an xTR-ID, or the address it registers from. */
   readonly by: string;
-  readonly record: MappingRecord;
+  readonly body: RecordBody;
+  /** The prefix's address as it was written, where that is another way than ours. */
+  readonly eid?: Address;
   /** The Map-Server answers for the xTR. */
   readonly proxyReply: boolean;
-  /** Monotonic ms when it runs out; Infinity for what stands until it is taken back. */
+  /** Monotonic ms when it runs out, whole; Infinity for what stands until it is taken back. */
   readonly expiresAt: number;
   /** Site whose key signed it. */
-  readonly siteId?: string;
+  readonly siteId?: string | undefined;
   /** Not from a router: counts instead of what routers register for the same prefix, for as long as it is there. */
-  readonly pinned?: true;
+  readonly pinned?: true | undefined;
+}
+
+/** What somebody registers. */
+export interface Registering extends Omit<Registration, 'body' | 'eid'> {
+  readonly record: MappingRecord;
 }
 
 /** A registered prefix. */
@@ -25,9 +36,56 @@ export interface Mapping {
   readonly registrations: readonly Registration[];
 }
 
-interface Entry {
+/** What all, or most, registrations of a router have in common. */
+type Common = Omit<Registration, 'expiresAt' | 'eid'>;
+
+/** A registration as it is kept: what it has in common with others of its router is there once. */
+class Kept implements Registration {
+  readonly common: Common;
+  readonly expiresAt: number;
+  readonly eid?: Address;
+
+  constructor(common: Common, expiresAt: number, eid: Address | undefined) {
+    this.common = common;
+    this.expiresAt = expiresAt;
+    // Hardly ever there, and a field costs eight bytes a million times.
+    if (eid) this.eid = eid;
+  }
+
+  get by(): string {
+    return this.common.by;
+  }
+  get body(): RecordBody {
+    return this.common.body;
+  }
+  get proxyReply(): boolean {
+    return this.common.proxyReply;
+  }
+  get siteId(): string | undefined {
+    return this.common.siteId;
+  }
+  get pinned(): true | undefined {
+    return this.common.pinned;
+  }
+}
+
+class Entry {
   readonly prefix: EidPrefix;
-  registrations: readonly Registration[];
+  /** One, or several. */
+  #kept: Kept | readonly Kept[] | undefined;
+
+  constructor(prefix: EidPrefix) {
+    this.prefix = prefix;
+  }
+
+  get registrations(): readonly Kept[] {
+    const kept = this.#kept;
+    return kept === undefined ? [] : kept instanceof Kept ? [kept] : kept;
+  }
+
+  set registrations(all: readonly Kept[]) {
+    this.#kept = all.length > 1 ? all : all[0];
+  }
 }
 
 /** Told of each prefix whose mapping changed; `after` is undefined when it is gone. */
@@ -42,7 +100,7 @@ export interface RegistrationListener {
 
 /** Width of the slots by which registrations run out, ms. */
 const SLOT_MS = 1_000;
-/** Routers whose locators are remembered, so that equal ones are kept once. */
+/** Routers whose last record is remembered, so that equal ones are kept once. */
 const REMEMBERED = 10_000;
 
 /** Mappings by virtual network, EID family and prefix. What has run out is never answered, whenever it is taken away. */
@@ -51,8 +109,8 @@ export class Mappings {
   readonly #tries = new Map<string, PrefixTrie<Entry>>();
   /** Entries that may have something that runs out in a slot; once for each time that they were renewed. */
   readonly #slots = new Map<number, Entry[]>();
-  /** Locators that somebody registered last: most of what one router registers has the same, which then are kept once. */
-  readonly #locators = new Map<string, readonly Locator[]>();
+  /** What somebody registered last, and as text: most of what one router registers is the same but for the prefix, and then kept once. */
+  readonly #commons = new Map<string, { readonly text: string; readonly common: Common }>();
   readonly #listener: MappingListener;
   readonly #registrations: RegistrationListener | undefined;
   #swept: number;
@@ -71,26 +129,26 @@ export class Mappings {
   }
 
   /** Registers, or renews. With `merge` others' registrations of the prefix stay; else those of routers are replaced. */
-  register(prefix: EidPrefix, registration: Registration, merge: boolean): void {
+  register(prefix: EidPrefix, registering: Registering, merge: boolean): void {
     const trie = this.#trie(prefix.instanceId, prefix.family, true)!;
     let entry = trie.get(prefix.bits, prefix.length);
     if (!entry) {
-      entry = { prefix, registrations: [] };
+      entry = new Entry(prefix);
       trie.set(prefix.bits, prefix.length, entry);
       this.#size++;
     }
-    const { by, pinned } = registration;
+    const { by, record, pinned } = registering;
+    const eid = sameAddress(record.eid, prefix) ? undefined : record.eid;
+    const kept = new Kept(this.#common(registering), Math.ceil(registering.expiresAt), eid);
     const held = entry.registrations;
     const before = held.find((each) => each.by === by);
     const others = held.filter((each) => each !== before && (merge || pinned || each.pinned));
-    const same = before !== undefined && sameRecord(before.record, registration.record);
+    const same = before !== undefined && sameBody(before, kept);
     const renewed = same && held.length === others.length + 1;
-    const locators = this.#shared(by, registration.record.locators);
-    const kept = { ...registration, record: { ...registration.record, locators } };
     entry.registrations = [...others, kept];
     // What objects say is the same whatever order they came in, after a restart too.
     if (pinned) entry.registrations = entry.registrations.toSorted(byPinned);
-    this.#due(entry, registration.expiresAt);
+    this.#due(entry, kept.expiresAt);
     if (this.#registrations) {
       for (const each of held) {
         if (each !== before && !others.includes(each)) this.#registrations.removed(prefix, each, false);
@@ -109,12 +167,15 @@ export class Mappings {
     else this.#slots.set(slot, [entry]);
   }
 
-  #shared(by: string, locators: readonly Locator[]): readonly Locator[] {
-    const last = this.#locators.get(by);
-    if (last && JSON.stringify(last) === JSON.stringify(locators)) return last;
-    if (this.#locators.size >= REMEMBERED) this.#locators.clear();
-    this.#locators.set(by, locators);
-    return locators;
+  #common({ by, record, proxyReply, siteId, pinned }: Registering): Common {
+    const { eid: _eid, maskLength: _length, ...body } = record;
+    const common = { by, body, proxyReply, siteId, pinned };
+    const last = this.#commons.get(by);
+    const text = JSON.stringify(common);
+    if (last?.text === text) return last.common;
+    if (this.#commons.size >= REMEMBERED) this.#commons.clear();
+    this.#commons.set(by, { text, common });
+    return common;
   }
 
   /** Takes back what somebody registered. False when there is nothing. */
@@ -258,17 +319,28 @@ const readTrieKey = (key: string): TrieKey => {
 const byTrie = (a: TrieKey, b: TrieKey): number =>
   a.instanceId - b.instanceId || (a.family < b.family ? -1 : a.family > b.family ? 1 : 0);
 
-const sameRecord = (a: MappingRecord, b: MappingRecord): boolean => JSON.stringify(a) === JSON.stringify(b);
+const sameBody = (a: Registration, b: Registration): boolean =>
+  (a.body === b.body || JSON.stringify(a.body) === JSON.stringify(b.body)) &&
+  JSON.stringify(a.eid) === JSON.stringify(b.eid);
+
+/** True when we would write the prefix's address the same way. */
+const sameAddress = (eid: Address, prefix: EidPrefix): boolean =>
+  JSON.stringify(eid) === JSON.stringify(addressOf(prefix));
 
 const locatorKey = ({ rloc }: Locator): string => JSON.stringify(rloc);
 
+/** The record of a registration. */
+export const recordFor = (prefix: EidPrefix, { body, eid }: Registration): MappingRecord => ({
+  ...body,
+  maskLength: prefix.length,
+  eid: eid ?? addressOf(prefix),
+});
+
 /** One record for a prefix: the newest, with the locators of all who registered, each once. */
-export function mergedRecord({ registrations }: Mapping): MappingRecord {
-  const newest = registrations.at(-1)!.record;
+export function mergedRecord({ prefix, registrations }: Mapping): MappingRecord {
+  const newest = recordFor(prefix, registrations.at(-1)!);
   if (registrations.length === 1) return newest;
-  const locators = new Map(
-    registrations.flatMap(({ record }) => record.locators.map((each) => [locatorKey(each), each])),
-  );
+  const locators = new Map(registrations.flatMap(({ body }) => body.locators.map((each) => [locatorKey(each), each])));
   return { ...newest, locators: [...locators.values()].sort((a, b) => (locatorKey(a) < locatorKey(b) ? -1 : 1)) };
 }
 

@@ -1,7 +1,7 @@
 import { Reader, Writer } from './cursor.ts';
 import { type EidPrefix, eidPrefix } from './eid.ts';
 import { LispError } from './errors.ts';
-import type { Mapping, Registration } from './mappings.ts';
+import { type Mapping, type Registering, type Registration, recordFor } from './mappings.ts';
 import { readMapping, writeMapping } from './records.ts';
 
 /** One registration as it is stored: plain JSON. */
@@ -18,17 +18,15 @@ export interface StoredRegistration {
 }
 
 /** What routers registered of a mapping, to be stored. `epoch` is what the monotonic clock's zero is in milliseconds since the epoch. */
-export function storedRegistrations({ registrations }: Mapping, epoch: number): StoredRegistration[] {
-  return registrations.flatMap((each) => (each.pinned ? [] : [storedRegistration(each, epoch)]));
+export function storedRegistrations({ prefix, registrations }: Mapping, epoch: number): StoredRegistration[] {
+  return registrations.flatMap((each) => (each.pinned ? [] : [storedRegistration(prefix, each, epoch)]));
 }
 
 /** One registration, to be stored. */
-export function storedRegistration(
-  { by, record, proxyReply, expiresAt, siteId }: Registration,
-  epoch: number,
-): StoredRegistration {
+export function storedRegistration(prefix: EidPrefix, registration: Registration, epoch: number): StoredRegistration {
+  const { by, proxyReply, expiresAt, siteId } = registration;
   const writer = new Writer();
-  writeMapping(writer, record);
+  writeMapping(writer, recordFor(prefix, registration));
   return {
     by,
     record: writer.bytes().toString('base64'),
@@ -42,7 +40,7 @@ export function storedRegistration(
 export function readRegistration(
   { by, record: text, proxyReply, siteId, expiresAt }: StoredRegistration,
   epoch: number,
-): { readonly prefix: EidPrefix; readonly registration: Registration } {
+): { readonly prefix: EidPrefix; readonly registration: Registering } {
   const reader = new Reader(Buffer.from(text, 'base64'));
   const record = readMapping(reader);
   const prefix = eidPrefix(record.eid, record.maskLength);

@@ -82,7 +82,7 @@ export class Keeper implements RegistrationListener {
     }
     const { clock } = this.#parts;
     const entry: Entry = {
-      ...storedRegistration(registration, clock.now() - clock.monotonic()),
+      ...storedRegistration(prefix, registration, clock.now() - clock.monotonic()),
       lifetimeMs: registration.expiresAt - clock.monotonic(),
     };
     this.#write(key, JSON.stringify(entry));

@@ -73,7 +73,7 @@ export function mappingView({ prefix, registrations }: Mapping, clock: Clock): M
       source: sourceOf(each),
       by: each.by,
       ...(each.siteId === undefined ? {} : { site: each.siteId }),
-      rlocs: each.record.locators.map(rlocView),
+      rlocs: each.body.locators.map(rlocView),
       proxyReply: each.proxyReply,
       counts: effective.includes(each),
       ...(Number.isFinite(each.expiresAt) ? { expiresAt: timeOf(clock, each.expiresAt) } : {}),

@@ -652,7 +652,7 @@ describe('what is pinned', () => {
   const rlocs = (): string[] =>
     system.mappings
       .lookup(eidPrefix(ip('10.1.2.3'), 32)!)!
-      .registrations.flatMap(({ record }) =>
+      .registrations.flatMap(({ body: record }) =>
         record.locators.map(({ rloc }) => ('address' in rloc ? String(rloc.address) : '')),
       );
 
