@@ -252,6 +252,16 @@ export class OverlayNet {
     await this.#script.do({ op: 'restart', hypervisor: hypervisor.name });
   }
 
+  /** The switch daemon of a hypervisor dies, or comes back. */
+  async vswitchd(hypervisor: LabHypervisor, up: boolean): Promise<void> {
+    await this.#script.do({ op: 'vswitchd', hypervisor: hypervisor.name, up });
+  }
+
+  /** Puts a cable between the integration bridges of two hypervisors. */
+  async cable(a: LabHypervisor, b: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'cable', hypervisors: [a.name, b.name] });
+  }
+
   /** Takes a hypervisor off the underlay, or back. */
   async underlay(hypervisor: LabHypervisor, up: boolean): Promise<void> {
     await this.#script.do({ op: 'underlay', hypervisor: hypervisor.name, up });

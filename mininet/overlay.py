@@ -14,7 +14,8 @@
 
 Prints one JSON line when all stands, then takes one JSON command a line on standard input and answers each with one JSON line:
 {"op": "controller", "target": "tcp:HOST:PORT"}, {"op": "plug" | "unplug", "vm": NAME}, {"op": "manager", "hypervisor": NAME,
-"target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "underlay", "hypervisor": NAME, "up": false},
+"target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "vswitchd", "hypervisor": NAME, "up": false},
+{"op": "cable", "hypervisors": [NAME, NAME]} (a cable between two br-int), {"op": "underlay", "hypervisor": NAME, "up": false},
 {"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "vtep", "device": NAME, "args": [...]}, {"op": "lose", "device": NAME},
 {"op": "stop"}. Ends, and removes what it made, on "stop", on end of input, SIGTERM
 or SIGINT. What a killed run of the same prefix left behind is removed at the start. Commands inside run from outside:
@@ -155,11 +156,15 @@ class Hypervisor(Host):
 
     def restart(self):
         """The switch daemon dies and comes back."""
+        self.stop_vswitchd()
+        self.start_vswitchd()
+        self.address()
+
+    def stop_vswitchd(self):
+        """The switch daemon dies."""
         self.vswitchd.kill()
         self.vswitchd.wait()
         self.daemons.remove(self.vswitchd)
-        self.start_vswitchd()
-        self.address()
 
     def finish(self):
         """Ends the daemons, the switch first."""
@@ -317,6 +322,20 @@ def obey(net, facts, command):
         node.vsctl("--no-wait", *(["set-manager", command["target"]] if command["target"] else ["del-manager"]))
     elif op == "restart":
         net.get(command["hypervisor"]).restart()
+    elif op == "vswitchd":
+        node = net.get(command["hypervisor"])
+        if command["up"]:
+            node.start_vswitchd()
+            node.address()
+        else:
+            node.stop_vswitchd()
+    elif op == "cable":
+        ends = [net.get(name) for name in command["hypervisors"]]
+        names = [f"{node.name}c{other.name[-1]}" for node, other in zip(ends, reversed(ends))]
+        ends[0].cmd(f"ip link add {names[0]} type veth peer name {names[1]} netns {ends[1].pid}")
+        for node, name in zip(ends, names):
+            node.cmd(f"ethtool -K {name} tx off; ip link set {name} up mtu {facts['hypervisors'][node.name]['mtu']}")
+            node.vsctl("add-port", "br-int", name)
     elif op == "underlay":
         fact = facts["hypervisors"][command["hypervisor"]]
         net.get(command["hypervisor"]).cmd(f"ip link set {fact['underlay']} {'up' if command['up'] else 'down'}")

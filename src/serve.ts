@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { discoveryApp } from './apps/discovery/index.ts';
 import { fabricApp } from './apps/fabric/index.ts';
+import { gatewaysApp } from './apps/gateways/index.ts';
 import { learningApp } from './apps/learning/index.ts';
 import { type MobilitySettings, mobilityApp } from './apps/mobility/index.ts';
 import { overlayApp } from './apps/overlay/index.ts';
@@ -21,6 +22,7 @@ export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProb
       [tenantsApp, undefined],
       [learningApp, options.config.learning],
       [overlayApp(), { ...options.config.overlay, key: facts.discoveryKey }],
+      [gatewaysApp(), options.config.gateways],
       [mobilityApp(), mobilitySettings(options.config, facts)],
       [hypervisorsApp(), hypervisorSettings(options.config, facts)],
       [lispApp(), lispSettings(options.config, facts)],

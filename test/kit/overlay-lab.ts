@@ -67,10 +67,10 @@ export class OverlayLab {
     for (const { name } of this.net.hypervisors) await this.netloom.until(`/v1/hypervisors/${name}`, isReady);
   }
 
-  /** A machine's port in its tenant's network `lan`; resolves when it works. */
-  async bind(machine: LabMachine): Promise<void> {
+  /** A machine's port in a network of its tenant; resolves when it works. */
+  async bind(machine: LabMachine, network = 'lan'): Promise<void> {
     await this.netloom.ok('PUT', `/v1/tenants/${machine.tenant}/ports/${machine.name}?wait=ready&timeout=30s`, {
-      network: 'lan',
+      network,
       mac: machine.mac,
       addresses: [machine.ip, machine.ip6],
       binding: { hypervisor: machine.hypervisor, interfaceId: machine.interfaceId },

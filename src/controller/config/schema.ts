@@ -154,6 +154,10 @@ export const ConfigSchema = Type.Object(
       },
       strict,
     ),
+    gateways: Type.Object(
+      { holdMs: ms('time that the switch of a gateway may be away before one that stands by takes over', 3_000, 100) },
+      strict,
+    ),
     mobility: Type.Object(
       {
         follow: Type.Boolean({

@@ -50,7 +50,7 @@ export class AppHost {
   readonly #waits: { readonly app: string; readonly wait: (dpid: Dpid) => Promise<void> | undefined }[] = [];
   readonly #readiness: { readonly app: string; readonly check: () => ReadinessCheck }[] = [];
   /** Each takes objects of its kind. */
-  readonly #verdicts = new Map<keyof Judged, (object: never) => ObjectVerdict>();
+  readonly #verdicts = new Map<keyof Judged, (object: never) => ObjectVerdict | undefined>();
   readonly #errors = new Map<string, number>();
   readonly #loggedAt = new Map<string, number>();
 

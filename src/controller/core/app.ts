@@ -1,6 +1,6 @@
 import type { Action } from '../../ofproto/index.ts';
 import type { Clock, Dpid, Logger, MetricSink } from '../kernel/index.ts';
-import type { DesiredChange, DesiredReader, Hypervisor, JsonObject, LispSite } from '../model/index.ts';
+import type { DesiredChange, DesiredReader, Hypervisor, JsonObject, LispSite, Network } from '../model/index.ts';
 import type { ReadinessCheck, RouteSpec } from '../northbound/index.ts';
 import type { ObservedChange, ObservedReader, ObservedWriter } from '../observed/index.ts';
 import type { Compiler } from '../rules/index.ts';
@@ -50,6 +50,7 @@ export const AppId = {
   learning: 4,
   overlay: 5,
   hypervisors: 6,
+  gateways: 7,
   mobility: 8,
   lisp: 9,
 } as const;
@@ -74,12 +75,15 @@ export interface ObjectVerdict {
   readonly message: string;
   /** Further members of `status`. */
   readonly fields: JsonObject;
+  /** When it is ok, `Ready` is what the object's rules come to. */
+  readonly rulesDecide?: true;
 }
 
 /** Objects whose state apps know. */
 export interface Judged {
   readonly hypervisor: Hypervisor;
   readonly lispSite: LispSite;
+  readonly network: Network;
 }
 
 export interface AppContext {
@@ -107,9 +111,9 @@ export interface AppContext {
    */
   beforeCompare(wait: (dpid: Dpid) => Promise<void> | undefined): void;
   /** Says what stands in the status of objects of a kind. One app does. */
-  onStatus<K extends keyof Judged>(kind: K, verdict: (object: Judged[K]) => ObjectVerdict): void;
+  onStatus<K extends keyof Judged>(kind: K, verdict: (object: Judged[K]) => ObjectVerdict | undefined): void;
   /** What `onStatus` says of this object may be something else now. */
-  statusChanged(kind: keyof Judged, id: string): void;
+  statusChanged(kind: keyof Judged, id: string, tenant?: string): void;
   /** Adds a line to `/readyz`. */
   readiness(check: () => ReadinessCheck): void;
   /**

@@ -164,7 +164,7 @@ export class Controller {
       registerCompiler: (compiler) => void this.#engine.register(compiler),
       switchPort: (dpid) => this.#server.sessions.get(dpid),
       event: (type, fields, tenant) => this.#event(type, fields, tenant),
-      statusChanged: (kind, id) => this.#status.touch(restPath(kind, { tenant: '', id })),
+      statusChanged: (kind, id, tenant = '') => this.#status.touch(restPath(kind, { tenant, id })),
       appNumber: (name) => appNumbers.allocate(name),
     });
     this.#server = new OpenFlowServer({
@@ -417,9 +417,13 @@ export class Controller {
   }
 
   #verdict(path: string): ObjectVerdict | undefined {
-    // Most objects are tenants', of which apps say nothing here.
-    const { kind, ids } = (path.startsWith('/v1/tenants/') ? undefined : objectOfPath(path)) ?? {};
-    const { hypervisors, lispSites } = this.#objects.desired;
+    // Most objects are ports, of which apps say nothing here.
+    const { kind, ids } = (path.includes('/ports/') ? undefined : objectOfPath(path)) ?? {};
+    const { hypervisors, lispSites, networks } = this.#objects.desired;
+    if (kind === 'network') {
+      const network = networks.get(`${ids?.tenant}/${ids?.id}`);
+      return network && this.#apps.verdict(kind, network);
+    }
     if (kind === 'hypervisor') {
       const hypervisor = hypervisors.get(ids?.id ?? '');
       return hypervisor && this.#apps.verdict(kind, hypervisor);

@@ -155,7 +155,8 @@ export class ObjectStatus {
     if (problem?.reason === 'NotBound') return { status: 'True', reason: problem.reason, message: problem.message };
     if (problem && !problem.placed) return { status: 'False', reason: problem.reason, message: problem.message };
     const verdict = this.#parts.verdict(path);
-    if (verdict) return { status: verdict.ok ? 'True' : 'False', reason: verdict.reason, message: verdict.message };
+    if (verdict && !(verdict.ok && verdict.rulesDecide))
+      return { status: verdict.ok ? 'True' : 'False', reason: verdict.reason, message: verdict.message };
     const status = this.#parts.book.objectStatus(path);
     if (!status) return { status: 'True', reason: 'NothingToDo', message: 'no switch is concerned' };
     const rules = explained(status);
