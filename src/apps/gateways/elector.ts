@@ -71,6 +71,8 @@ export class Elector {
   }
 
   changed(change: StateChange): void {
+    if (change.kind === 'host' || change.kind === 'link') return;
+    this.#membership.effectOf(change);
     switch (change.kind) {
       case 'network':
         if (change.before && change.after?.extends === undefined) this.#forget(change.before.index);

@@ -252,6 +252,56 @@ describe('refusals', () => {
     expect(await service.put('port', { ...other, id: 'p' }, body)).toMatchObject({ created: true });
   });
 
+  it('lets two networks be one segment: other transports, one MTU, one space of addresses, and no third', async () => {
+    await service.put('tenant', acme, {});
+    const side = { transport: 'nvgre', extends: 'lan', gateways: ['hv1', 'hv2'], mtu: 1450 };
+    const at = (id: string): ObjectIds => ({ tenant: 'acme', id });
+    const pointers = async (id: string, body: unknown): Promise<unknown> =>
+      (await refusal(service.put('network', at(id), body))).errors.map(({ pointer }) => pointer);
+    expect(await pointers('far', side)).toEqual(['/extends']);
+    await service.put('network', at('lan'), { transport: 'vxlan', mtu: 1450 });
+    expect(await pointers('far', { ...side, gateways: undefined })).toEqual(['/gateways']);
+    expect(await pointers('far', { ...side, extends: undefined })).toEqual(['/gateways']);
+    expect(await pointers('far', { ...side, gateways: ['hv1', 'hv1'] })).toEqual(['/gateways/1']);
+    expect(await pointers('far', { ...side, extends: 'far' })).toEqual(['/extends']);
+    expect(await pointers('far', { ...side, transport: 'vxlan', mtu: 1400 })).toEqual(['/transport', '/mtu']);
+    await service.put('network', at('far'), side);
+    expect(await pointers('third', { ...side, transport: 'fabric' })).toEqual(['/extends']);
+    expect(await pointers('third', { ...side, transport: 'fabric', extends: 'far' })).toEqual(['/extends']);
+    expect(await pointers('lan', { transport: 'vxlan', mtu: 1450, extends: 'far', gateways: ['hv1'] })).toEqual([
+      '/extends',
+    ]);
+    expect(await pointers('lan', { transport: 'nvgre', mtu: 1458 })).toEqual(['/transport', '/mtu']);
+
+    await service.put('port', port('p'), { network: 'lan', mac: mac(1), addresses: ['10.0.0.1'] });
+    expect(
+      await refusal(service.put('port', port('q'), { network: 'far', mac: mac(1), addresses: ['10.0.0.1'] })),
+    ).toMatchObject({
+      code: 'NL_CONFLICT',
+      errors: [{ pointer: '/mac' }, { pointer: '/addresses/0' }],
+    });
+    await service.put('port', port('q'), { network: 'far', mac: mac(2), addresses: ['10.0.0.2'] });
+    const users = { details: { users: ['/v1/tenants/acme/ports/q'] } };
+    expect(await refusal(service.patch('network', at('far'), { extends: null, gateways: null }))).toMatchObject(users);
+    expect((await service.patch('network', at('far'), { gateways: ['hv3'] })).object).toMatchObject({
+      gateways: ['hv3'],
+    });
+    expect(await refusal(service.delete('network', at('lan')))).toMatchObject({
+      code: 'NL_IN_USE',
+      details: { users: ['/v1/tenants/acme/ports/p', '/v1/tenants/acme/ports/q', '/v1/tenants/acme/networks/far'] },
+    });
+    // After a restart it is all still there.
+    service = await open();
+    await service.delete('port', port('q'));
+    await service.patch('network', at('far'), { extends: null, gateways: null });
+    expect((await service.put('port', port('q'), { network: 'far', mac: mac(1) })).created).toBe(true);
+    expect((await service.put('network', at('third'), { ...side, transport: 'fabric' })).created).toBe(true);
+    await service.delete('network', at('lan'), { cascade: true });
+    expect([...service.desired.networksOf('acme')].map(({ id }) => id)).toEqual(['far']);
+    expect((await service.put('network', at('lan'), { transport: 'vxlan', mtu: 1450 })).created).toBe(true);
+    expect((await service.put('network', at('third'), { ...side, transport: 'fabric' })).created).toBe(true);
+  });
+
   it('keeps to quotas', async () => {
     await service.put('tenant', acme, { quota: { networks: 1, ports: 2, flows: 10 } });
     await service.put('network', blue, {});
