@@ -25,7 +25,7 @@ class Client extends RestClient {
 
 /** Rejects when a network does not work, or anything comes where it does not belong. */
 export async function networksBench(): Promise<void> {
-  const net = await OverlayNet.start({ prefix: 'nlx', net: 31, dpidBase: 0x3100, hypervisors: 2, vms: 6, tenants: 3 });
+  const net = await OverlayNet.start({ prefix: 'nlb', net: 31, dpidBase: 0x3100, hypervisors: 2, vms: 6, tenants: 3 });
   const openflow = `${net.management}:${await freePort()}`;
   const target = await netloomWith(['--openflow', openflow]);
   try {

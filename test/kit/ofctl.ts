@@ -8,6 +8,10 @@ export const ofctl = (hypervisor: LabHypervisor, ...args: readonly string[]): st
     env: { ...process.env, OVS_RUNDIR: runDir(hypervisor) },
   });
 
+/** `ovs-appctl` to a hypervisor's switch daemon; its output. Throws when it fails. */
+export const appctl = (hypervisor: LabHypervisor, ...args: readonly string[]): string =>
+  execFileSync('ovs-appctl', ['-t', `${runDir(hypervisor)}/vs.ctl`, ...args], { encoding: 'utf8' });
+
 /** Where the daemons of a hypervisor keep their sockets, from their command line. */
 function runDir(hypervisor: LabHypervisor): string {
   const found = execFileSync('pgrep', ['-af', `ovs-vswitchd unix:.*/${hypervisor.name}/db.sock`], { encoding: 'utf8' });

@@ -12,7 +12,7 @@ const SEGMENTS: Readonly<Record<string, number>> = { t1: 0xfffffe, t2: 0x123456 
 
 beforeAll(async () => {
   lab = await OverlayLab.start(
-    { prefix: 'nls', net: 26, dpidBase: 0x2600, hypervisors: 2, vms: 4, peers: 1, family: 6 },
+    { prefix: 'nl6', net: 26, dpidBase: 0x2600, hypervisors: 2, vms: 4, peers: 1, family: 6 },
     { underlay: { family: 6 } },
   );
   await lab.addAll();
