@@ -200,6 +200,8 @@ export interface OverlayOptions {
   readonly mtu?: number;
   readonly unique?: boolean;
   readonly unplugged?: boolean;
+  /** Machines can change the hypervisor that they run on. */
+  readonly movable?: boolean;
 }
 
 /** Several hypervisors on this machine, each with an Open vSwitch of its own; see `overlay.py`. */
@@ -234,12 +236,23 @@ export class OverlayNet {
     await this.#script.do({ op: 'controller', target });
   }
 
-  async plug(machine: LabMachine): Promise<void> {
-    await this.#script.do({ op: 'plug', vm: machine.name });
+  /** Puts a machine's NIC on the bridge of a hypervisor, its home when none is named. */
+  async plug(machine: LabMachine, at?: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'plug', vm: machine.name, ...(at ? { hypervisor: at.name } : {}) });
   }
 
-  async unplug(machine: LabMachine): Promise<void> {
-    await this.#script.do({ op: 'unplug', vm: machine.name });
+  async unplug(machine: LabMachine, at?: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'unplug', vm: machine.name, ...(at ? { hypervisor: at.name } : {}) });
+  }
+
+  /** A machine of a `movable` arrangement runs on this hypervisor from now on; it has to be plugged in there to be heard. */
+  async land(machine: LabMachine, at: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'land', vm: machine.name, hypervisor: at.name });
+  }
+
+  /** The interface id of a machine changes hypervisor, and the machine lands there. */
+  async rebind(machine: LabMachine, from: LabHypervisor, to: LabHypervisor): Promise<void> {
+    await this.#script.do({ op: 'rebind', vm: machine.name, from: from.name, to: to.name });
   }
 
   /** Makes a hypervisor's database dial `tcp:HOST:PORT`, or nobody when empty. */
@@ -305,6 +318,69 @@ export async function ping(from: Inside, address: string, tries = 3): Promise<bo
     if ((await inHost(from, ['ping', '-n', '-q', '-c', '1', '-W', '1', address])).code === 0) return true;
   }
   return false;
+}
+
+/** What came of one direction of a stream. */
+export interface Received {
+  readonly sent: number;
+  /** Numbers of datagrams that did not come. */
+  readonly lost: readonly number[];
+  readonly twice: readonly number[];
+  /** Longest time between two that came, ms. */
+  readonly gapMs: number;
+}
+
+interface StreamReport {
+  readonly sent: number;
+  readonly received: readonly (readonly [first: number, last: number])[];
+  readonly twice: readonly number[];
+  readonly gapMs: number;
+}
+
+/** Numbered datagrams both ways between two machines, counted; see `stream.py`. */
+export class Stream {
+  readonly #ends: readonly { readonly child: Child; readonly lines: AsyncIterator<string> }[];
+
+  private constructor(ends: readonly { readonly child: Child; readonly lines: AsyncIterator<string> }[]) {
+    this.#ends = ends;
+  }
+
+  /** Resolves when both ends send. */
+  static async start(a: Guest, b: Guest, intervalMs = 1): Promise<Stream> {
+    const ends = await Promise.all(
+      [[a, b] as const, [b, a] as const].map(async ([own, other]) => {
+        const script = [`${import.meta.dirname}/stream.py`, own.ip, other.ip, String(intervalMs)];
+        const child = spawn('mnexec', ['-a', String(own.pid), PYTHON, ...script], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        });
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+        if ((await lines.next()).done) throw new Error(`no stream at ${own.name}; its message is above`);
+        return { child, lines };
+      }),
+    );
+    // Only when both ends listen.
+    for (const { child } of ends) child.stdin.write('go\n');
+    return new Stream(ends);
+  }
+
+  /** Ends it. What the second sent to the first, and the first to the second, in this order. */
+  async stop(): Promise<readonly [toFirst: Received, toSecond: Received]> {
+    for (const { child } of this.#ends) child.stdin.end();
+    const [a, b] = (await Promise.all(
+      this.#ends.map(async ({ lines }) => JSON.parse((await lines.next()).value as string) as StreamReport),
+    )) as [StreamReport, StreamReport];
+    return [received(a, b.sent), received(b, a.sent)];
+  }
+}
+
+function received({ received: ranges, twice, gapMs }: StreamReport, sent: number): Received {
+  const lost: number[] = [];
+  let next = 0;
+  for (const [first, last] of [...ranges, [sent, sent] as const]) {
+    for (; next < first; next++) lost.push(next);
+    next = last + 1;
+  }
+  return { sent, lost, twice, gapMs };
 }
 
 /** Sees every frame that reaches a host's NIC, and sends raw ones. */

@@ -7,13 +7,17 @@
     hypervisor PREFIXhN: its own ovsdb-server and ovs-vswitchd (userspace datapath);
         br-phy holds eth0 and the tunnel address 192.0.2.(10+n), 2001:db8::(10+n), or with --family 6 the latter only; br-int, fail-mode secure, holds the machines
     machine PREFIXvN: eth0, dealt to tenants round robin; the n-th machine of each tenant has the same MAC and addresses
+        with --movable each has a NIC's end on every hypervisor, and a bridge PREFIXbN joins it to that of the one where it runs, as
+        taps do: its carrier never drops
     device PREFIXdN: as a hypervisor, but a hardware VTEP (ovs-vtep), 192.0.2.(50+n), its database at 100.127.NET.(50+n):6640
     station PREFIXsN: a machine behind a device; tenants as machines. The first is on a physical port of its own, untagged, the others
         behind a switch of another make, on physical port "trunk", tenant n in VLAN 100 + n
     peer PREFIXpN: a host on the underlay alone, 192.0.2.(100+n), for tunnel endpoints of other makes
 
 Prints one JSON line when all stands, then takes one JSON command a line on standard input and answers each with one JSON line:
-{"op": "controller", "target": "tcp:HOST:PORT"}, {"op": "plug" | "unplug", "vm": NAME}, {"op": "manager", "hypervisor": NAME,
+{"op": "controller", "target": "tcp:HOST:PORT"}, {"op": "plug" | "unplug", "vm": NAME, "hypervisor": NAME (default: its home)},
+{"op": "land", "vm": NAME, "hypervisor": NAME} (it runs there from now on), {"op": "rebind", "vm": NAME, "from": NAME, "to": NAME} (its
+interface id changes hypervisor, then it lands), {"op": "manager", "hypervisor": NAME,
 "target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "vswitchd", "hypervisor": NAME, "up": false},
 {"op": "cable", "hypervisors": [NAME, NAME]} (a cable between two br-int), {"op": "underlay", "hypervisor": NAME, "up": false},
 {"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "vtep", "device": NAME, "args": [...]}, {"op": "lose", "device": NAME},
@@ -28,6 +32,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -74,6 +80,14 @@ class Bridge(Switch):
     def stop(self, deleteIntfs=True):
         run("ip", "link", "del", "dev", self.name)
         super().stop(deleteIntfs)
+
+
+class Plug(Bridge):
+    """Joins a machine to its NIC's end on one hypervisor at a time."""
+
+    def start(self, controllers):
+        super().start(controllers)
+        check("ip", "link", "set", "dev", self.name, "type", "bridge", "mcast_snooping", "0", "ageing_time", "0")
 
 
 class Hypervisor(Host):
@@ -204,14 +218,26 @@ def build(options):
         home = hypervisors[(n // options.tenants) % len(hypervisors)]
         unique = n + 1 if options.unique else member
         node = net.addHost(f"{prefix}v{n + 1}", ip=f"10.0.0.{unique}/24", mac=f"02:00:00:00:00:{unique:02x}")
-        link = net.addLink(node, home)
+        taps = {}
+        if options.movable:
+            plug_bridge = net.addSwitch(f"{prefix}b{n + 1}", cls=Plug, dpid="1")
+            link = net.addLink(node, plug_bridge)
+            for each in hypervisors:
+                end = net.addLink(each, plug_bridge)
+                taps[each.name] = {"port": end.intf1.name, "wire": end.intf2.name}
+        else:
+            link = net.addLink(node, home)
+            taps[home.name] = {"port": link.intf2.name}
         facts["vms"][node.name] = {
             "tenant": f"t{tenant + 1}",
             "ip": f"10.0.0.{unique}",
             "ip6": f"fd00::{unique:x}",
             "mac": f"02:00:00:00:00:{unique:02x}",
             "hypervisor": home.name,
-            "port": link.intf2.name,
+            "port": taps[home.name]["port"],
+            "taps": taps,
+            # The same number each time that it is plugged in: tables can be compared.
+            "number": 100 + n if options.movable else None,
             "interface": link.intf1.name,
             "interfaceId": f"nic-{node.name}",
         }
@@ -291,19 +317,51 @@ def raise_up(net, facts, options, folder):
         # Without it TCP hangs on the userspace datapath: checksums are left to hardware that is not there.
         node.cmd(f"ethtool -K {fact['interface']} tx off")
         node.cmd(f"ip -6 addr add {fact['ip6']}/64 dev {fact['interface']} nodad")
-        home = net.get(fact["hypervisor"])
-        home.cmd(f"ethtool -K {fact['port']} tx off")
-        home.cmd(f"ip link set {fact['port']} up")
+        for place, tap in fact["taps"].items():
+            home = net.get(place)
+            home.cmd(f"ethtool -K {tap['port']} tx off")
+            home.cmd(f"ip link set {tap['port']} up")
+        if options.movable:
+            land(fact, fact["hypervisor"])
         if not options.unplugged:
-            plug(net, fact)
+            plug(net, fact, fact["hypervisor"])
 
 
-def plug(net, fact):
+def plug(net, fact, place, interface_id=True):
     """Puts a machine's NIC on br-int, as a hypervisor's manager does."""
-    net.get(fact["hypervisor"]).vsctl(
-        "--no-wait", "--may-exist", "add-port", "br-int", fact["port"], "--", "set", "Interface", fact["port"],
-        f"external_ids:iface-id={fact['interfaceId']}", f"external_ids:attached-mac=\"{fact['mac']}\"",
+    port = fact["taps"][place]["port"]
+    net.get(place).vsctl(
+        "--no-wait", "--may-exist", "add-port", "br-int", port, "--", "set", "Interface", port,
+        *([f"external_ids:iface-id={fact['interfaceId']}"] if interface_id else []),
+        *([f"ofport_request={fact['number']}"] if fact["number"] else []), f"external_ids:attached-mac=\"{fact['mac']}\"",
     )
+
+
+# linux/socket.h, linux/rtnetlink.h, linux/if_link.h, linux/if_bridge.h
+AF_BRIDGE, RTM_SETLINK, NLM_F_REQUEST_ACK, IFLA_PROTINFO_NESTED, IFLA_BRPORT_STATE, BLOCKED, FORWARDING = 7, 19, 5, 0x800C, 1, 0, 3
+
+
+def land(fact, place):
+    """
+    The machine runs on this hypervisor from now on, and nowhere else. One message says all, so that between the two places there is no time
+    in which a frame could get lost.
+    """
+    message, count = b"", 0
+    for each, tap in sorted(fact["taps"].items(), key=lambda item: item[0] == place):
+        state = struct.pack("=HHBxxx", 5, IFLA_BRPORT_STATE, FORWARDING if each == place else BLOCKED)
+        body = struct.pack("=BxHiII", AF_BRIDGE, 0, socket.if_nametoindex(tap["wire"]), 0, 0)
+        body += struct.pack("=HH", 4 + len(state), IFLA_PROTINFO_NESTED) + state
+        count += 1
+        message += struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST_ACK, count, 0) + body
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as route:
+        route.send(message)
+        while count > 0:
+            answer = route.recv(65536)
+            while answer:
+                length, error = struct.unpack_from("=I", answer)[0], struct.unpack_from("=i", answer, 16)[0]
+                if error:
+                    raise RuntimeError(f"landing on {place}: {os.strerror(-error)}")
+                answer, count = answer[(length + 3) & ~3:], count - 1
 
 
 def obey(net, facts, command):
@@ -311,12 +369,26 @@ def obey(net, facts, command):
     op = command["op"]
     if op == "controller":
         for name in facts["hypervisors"]:
-            net.get(name).vsctl("--no-wait", "set-controller", "br-int", command["target"])
+            # A controller that comes back is found within a second.
+            net.get(name).vsctl(
+                "--no-wait", "set-controller", "br-int", command["target"], "--", "set", "Controller", "br-int", "max_backoff=1000",
+            )
     elif op == "plug":
-        plug(net, facts["vms"][command["vm"]])
+        fact = facts["vms"][command["vm"]]
+        plug(net, fact, command.get("hypervisor", fact["hypervisor"]))
     elif op == "unplug":
         fact = facts["vms"][command["vm"]]
-        net.get(fact["hypervisor"]).vsctl("--no-wait", "--if-exists", "del-port", "br-int", fact["port"])
+        place = command.get("hypervisor", fact["hypervisor"])
+        net.get(place).vsctl("--no-wait", "--if-exists", "del-port", "br-int", fact["taps"][place]["port"])
+    elif op == "land":
+        land(facts["vms"][command["vm"]], command["hypervisor"])
+    elif op == "rebind":
+        fact = facts["vms"][command["vm"]]
+        old, new = command["from"], command["to"]
+        plug(net, fact, new, interface_id=False)
+        net.get(old).vsctl("--no-wait", "remove", "Interface", fact["taps"][old]["port"], "external_ids", "iface-id")
+        plug(net, fact, new)
+        land(fact, new)
     elif op == "manager":
         node = net.get(command["hypervisor"])
         node.vsctl("--no-wait", *(["set-manager", command["target"]] if command["target"] else ["del-manager"]))
@@ -365,6 +437,7 @@ def main():
     parser.add_argument("--stations", type=int, default=0, help="machines on their physical ports")
     parser.add_argument("--mtu", type=int, default=1500, help="of the underlay")
     parser.add_argument("--unique", action="store_true", help="no overlapping addresses")
+    parser.add_argument("--movable", action="store_true", help="machines can change the hypervisor that they run on")
     parser.add_argument("--unplugged", action="store_true", help="machines are not plugged in at the start")
     options = parser.parse_args()
     setLogLevel("error")
@@ -412,7 +485,7 @@ def clear(prefix):
             continue
         programs = {os.path.basename(word) for word in words[:2]}
         daemon = programs & {"ovsdb-server", "ovs-vswitchd", "ovs-vtep"} and any(mark in word for word in words)
-        shell = any(word.startswith(tuple(f"mininet:{prefix}{kind}" for kind in "hvpumds")) for word in words)
+        shell = any(word.startswith(tuple(f"mininet:{prefix}{kind}" for kind in "hvpumdsb")) for word in words)
         if daemon or shell:
             try:
                 os.kill(int(entry), signal.SIGKILL)
@@ -420,8 +493,8 @@ def clear(prefix):
                 pass
     for line in (run("ip", "-o", "link") or "").splitlines():
         name = line.split(":")[1].strip().split("@")[0]
-        ours = name in (f"{prefix}u", f"{prefix}m")
-        if ours or (name.startswith(tuple(prefix + kind for kind in "hvpumds")) and "-eth" in name):
+        ours = name in (f"{prefix}u", f"{prefix}m") or (name.startswith(f"{prefix}b") and name[len(prefix) + 1:].isdigit())
+        if ours or (name.startswith(tuple(prefix + kind for kind in "hvpumdsb")) and "-eth" in name):
             run("ip", "link", "del", "dev", name)
     for folder in glob.glob(os.path.join(tempfile.gettempdir(), f"netloom-{prefix}-*")):
         shutil.rmtree(folder, ignore_errors=True)

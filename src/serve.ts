@@ -30,10 +30,11 @@ export const startNetloom = (options: Omit<ControllerOptions, 'apps' | 'portProb
     portProblem: portCondition,
   });
 
-const mobilitySettings = ({ mobility }: Config, { objects, programmed }: AppFacts): MobilitySettings => ({
+const mobilitySettings = ({ mobility }: Config, { objects, programmed, remembered }: AppFacts): MobilitySettings => ({
   ...mobility,
   objects,
   programmed,
+  remembered,
 });
 
 function hypervisorSettings({ ovsdb }: Config, { objects, listening }: AppFacts): HypervisorsAppSettings {

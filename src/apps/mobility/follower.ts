@@ -13,6 +13,8 @@ import {
 } from '../../controller/index.ts';
 import type { Mover } from './mover.ts';
 
+const RECONSIDER_MS = 1_000;
+
 /** An interface that turned up somewhere. */
 interface Found {
   readonly hypervisor: Hypervisor;
@@ -29,6 +31,7 @@ export class Follower {
   readonly #mover: Mover;
   /** Ports by the interfaces that they are bound to, at whichever hypervisor. */
   readonly #ports = new Map<string, Set<string>>();
+  readonly #timers = new Set<() => void>();
 
   constructor(context: AppContext, mover: Mover) {
     this.#context = context;
@@ -39,12 +42,30 @@ export class Follower {
   }
 
   changed(change: StateChange): void {
-    if (change.kind === 'port') this.#index(change.before, change.after);
+    if (change.kind === 'port') {
+      this.#index(change.before, change.after);
+      this.#reconsider(change.after);
+    }
     if (change.kind !== 'observed-port') return;
     const [was, is] = [change.before?.interfaceId, change.after?.interfaceId];
     if (was === is) return;
     if (was !== undefined) this.#lost(was);
     if (is !== undefined) this.#turnedUp(is, change.dpid);
+  }
+
+  /** A move that we began ourselves and took back: things may have changed again while that was written. */
+  #reconsider(port: Port | undefined): void {
+    const { migration } = port ?? {};
+    if (migration?.phase !== 'aborted' || migration.announced) return;
+    const cancel = this.#context.clock.after(RECONSIDER_MS, () => {
+      this.#timers.delete(cancel);
+      for (const id of interfacesOf(port)) this.#lost(id);
+    });
+    this.#timers.add(cancel);
+  }
+
+  close(): void {
+    for (const cancel of this.#timers) cancel();
   }
 
   #index(before: Port | undefined, after: Port | undefined): void {

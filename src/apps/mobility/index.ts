@@ -7,15 +7,18 @@ export type { MobilitySettings } from './mover.ts';
 
 /** Moves ports from one place to another without losing frames, when asked to and after the fact. See docs/mobility.md. */
 export function mobilityApp(): App {
-  let mover: Mover | undefined;
+  let stop: () => void = () => {};
   return {
     name: 'mobility',
     id: AppId.mobility,
     start(context) {
       const settings = context.settings as MobilitySettings;
       const moving = new Mover(context, settings);
-      mover = moving;
       const follower = settings.follow ? new Follower(context, moving) : undefined;
+      stop = () => {
+        follower?.close();
+        moving.close();
+      };
       context.compiler(mobilityCompiler);
       context.onChange((change) => {
         moving.changed(change);
@@ -23,7 +26,7 @@ export function mobilityApp(): App {
       });
       context.onPacketIn((from, view) => moving.packetIn(from, view));
     },
-    stop: () => mover?.close(),
+    stop: () => stop(),
   };
 }
 

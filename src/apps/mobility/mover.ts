@@ -2,6 +2,7 @@ import {
   type ActivatedBy,
   type AppContext,
   abortMigration,
+  type Binding,
   type Dpid,
   finishMigration,
   foreignEnd,
@@ -17,6 +18,7 @@ import {
   type PortEdit,
   RequestError,
   readyMigration,
+  resolveBinding,
   restPath,
   type StateChange,
   type SwitchPort,
@@ -35,6 +37,8 @@ export interface MobilitySettings {
   readonly objects: Pick<ObjectService, 'move'>;
   /** See `AppFacts.programmed`. */
   readonly programmed: (objects: readonly string[], needed: Dpid | undefined, signal: AbortSignal) => Promise<void>;
+  /** See `AppFacts.remembered`. */
+  readonly remembered: () => Promise<void>;
 }
 
 /** Time that frames may be under way to the old place after every sender's switch has confirmed the new one, ms. */
@@ -42,6 +46,8 @@ const LINGER_MS = 1_000;
 /** The same while some sender's switch is away, which goes on sending to the old place until it is back, ms. */
 const AWAY_LINGER_MS = 30_000;
 const RETRY_MS = 1_000;
+/** Time between looks at a place of which nothing is known yet, ms. */
+const UNKNOWN_MS = 500;
 
 /**
  * Carries moves of ports from phase to phase. What is stored decides; here are only what was noticed meanwhile, and what is waited for. A
@@ -56,6 +62,7 @@ export class Mover {
   readonly #byEndpoint = new Map<number, string>();
   /** Ports whose interface went away while they did not move, and when. */
   readonly #departed = new Map<string, number>();
+  readonly #stopLooking: () => void;
   #closed = false;
 
   constructor(context: AppContext, settings: MobilitySettings) {
@@ -64,10 +71,14 @@ export class Mover {
     this.#membership = membershipOf(context.state);
     this.#metrics = new MoveMetrics(context, () => [...this.#tracks.values()].map(({ phase }) => phase));
     for (const [key, port] of context.state.desired.ports) if (isMoving(port)) this.#look(key);
+    this.#stopLooking = context.clock.every(UNKNOWN_MS, () => {
+      for (const { key, unknown } of this.#tracks.values()) if (unknown) this.#look(key);
+    });
   }
 
   close(): void {
     this.#closed = true;
+    this.#stopLooking();
     for (const track of this.#tracks.values()) track.stop();
     this.#tracks.clear();
   }
@@ -81,6 +92,8 @@ export class Mover {
     const effect = this.#membership.effectOf(change);
     if (change.kind === 'port') this.#tellPhase(change.before, change.after);
     for (const key of effect.ports) this.#look(key);
+    // What is missing at a switch that has connected is known to be missing; and nobody waits for it any more.
+    if (change.kind === 'switch') for (const key of [...this.#tracks.keys()]) this.#look(key);
     for (const { before, after } of effect.places) {
       for (const port of [before?.port, after?.port]) if (port) this.#noteDeparture(port);
     }
@@ -167,11 +180,16 @@ export class Mover {
 
   #beforeSwitch(track: Track, port: Port, migration: Migration): void {
     const { state, clock } = this.#context;
-    const isAtOldPlace = this.#membership.placeOf(port) !== undefined || foreignEnd(port.binding, state.desired);
-    track.leftAt = isAtOldPlace ? undefined : (track.leftAt ?? clock.monotonic());
+    const isAtOldPlace = this.#membership.placeOf(port) || foreignEnd(migration.from, state.desired);
+    const hasLeft = !isAtOldPlace && this.#isKnown(migration.from);
+    track.leftAt = hasLeft ? (track.leftAt ?? clock.monotonic()) : undefined;
     const place = this.#membership.otherPlaceOf(port);
-    if (!place && !foreignEnd(migration.to, state.desired)) {
+    const isThere = place || foreignEnd(migration.to, state.desired);
+    const isMissing = !isThere && this.#isKnown(migration.to);
+    track.unknown = (!isAtOldPlace && !hasLeft) || (!isThere && !isMissing);
+    if (!isThere) {
       track.stop();
+      if (!isMissing) return;
       if (!migration.announced)
         this.#step(track, abortMigration(track.startedAt, 'its interface is not there any more'));
       else if (migration.phase === 'ready') this.#step(track, unreadyMigration(track.startedAt));
@@ -188,11 +206,30 @@ export class Mover {
     this.#whenProgrammed(track, port, place, (everywhere) => {
       track.readyAt = clock.monotonic();
       const already = this.#activation(track);
-      this.#step(
-        track,
-        already ? switchAtOnce(track.startedAt, already, everywhere) : readyMigration(track.startedAt, everywhere),
-      );
+      if (already) this.#step(track, switchAtOnce(track.startedAt, already, everywhere));
+      else this.#ready(track, everywhere);
     });
+  }
+
+  /** Ready is what a controller that starts again would say, too: it has to know of the new place before it hears of it. */
+  #ready(track: Track, everywhere: boolean): void {
+    void this.#settings
+      .remembered()
+      .catch((error: unknown) => {
+        this.#context.log.error({ port: track.key, err: error }, 'where a port moves to could not be remembered');
+      })
+      .then(() => {
+        if (this.#tracks.get(track.key) === track) this.#step(track, readyMigration(track.startedAt, everywhere));
+      });
+  }
+
+  /** True when a place that is not there is known not to be: its switch has connected, and its database has spoken, in this run. */
+  #isKnown(binding: Binding): boolean {
+    const { desired, observed } = this.#context.state;
+    const bound = resolveBinding(binding, desired);
+    if (!bound) return true;
+    if (observed.switches.get(bound.dpid)?.connected !== true) return false;
+    return 'port' in bound || observed.isLabelled(bound.dpid);
   }
 
   #activation({ sign, leftAt }: Track): ActivatedBy | undefined {
@@ -214,7 +251,7 @@ export class Mover {
 
   #afterSwitch(track: Track, port: Port, migration: Migration): void {
     const place = this.#membership.placeOf(port);
-    if (!migration.announced && !place && this.#membership.otherPlaceOf(port)) {
+    if (!migration.announced && !place && this.#isKnown(migration.to) && this.#membership.otherPlaceOf(port)) {
       this.#step(track, abortMigration(track.startedAt, 'its interface is at the old place again'));
       return;
     }
@@ -222,8 +259,10 @@ export class Mover {
       track.confirmedAt ??= this.#context.clock.monotonic();
       const outageMs = this.#outage(track, migration, track.confirmedAt);
       const finish = (): void => this.#step(track, finishMigration(track.startedAt, outageMs));
-      const linger = migration.seamless ? 0 : everywhere ? LINGER_MS : AWAY_LINGER_MS;
-      if (linger === 0) finish();
+      // Not longer than that, however often a switch comes and goes.
+      const left = track.confirmedAt + AWAY_LINGER_MS - this.#context.clock.monotonic();
+      const linger = migration.seamless ? 0 : Math.min(everywhere ? LINGER_MS : left, left);
+      if (linger <= 0) finish();
       else track.wait('the last frames', () => this.#context.clock.after(linger, finish));
     });
   }

@@ -15,6 +15,8 @@ export class Track {
   readyAt: number | undefined;
   /** The switches of its senders have confirmed that they send to the new place. */
   confirmedAt: number | undefined;
+  /** One of its places is not there, and nobody has said yet whether that is so. */
+  unknown = false;
   /** Something of it is on its way to the store. */
   writing = false;
   #waiting: { readonly what: string; readonly stop: () => void } | undefined;

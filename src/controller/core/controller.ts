@@ -51,6 +51,8 @@ export interface AppFacts {
   readonly discoveryKey: Buffer;
   readonly objects: ObjectService;
   readonly store: Store;
+  /** Resolves when the next run of the controller would know of switches and ports what this one does now. */
+  readonly remembered: () => Promise<void>;
   /**
    * Resolves when all that has changed by now is compiled, and every connected switch has confirmed what it holds for these objects (by
    * REST path), `needed` being one of them. Rejects when `signal` aborts.
@@ -270,6 +272,10 @@ export class Controller {
       discoveryKey,
       objects: this.#objects,
       store: this.#store,
+      remembered: () => {
+        this.#observed.rememberNow();
+        return this.#hints.flush();
+      },
       programmed: async (objects, needed, signal) => {
         await this.#whenCompiled;
         // Apps hear of a change before compilers do.

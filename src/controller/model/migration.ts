@@ -134,8 +134,8 @@ const sameWish = (a: MigrationSpec, b: MigrationSpec): boolean =>
 
 /**
  * Begins a move that REST asks for. The same again changes nothing, also when it is done already; a move to the same place takes the
- * new policy over. A move to another place is refused while one is under way, unless that one was found out by ourselves: what somebody
- * says counts for more than what we saw.
+ * new policy over. A move to another place is refused while one has not switched over yet, unless that one was found out by ourselves: what
+ * somebody says counts for more than what we saw.
  */
 export const startMigration =
   (spec: MigrationSpec): PortEdit =>
@@ -151,7 +151,7 @@ export const startMigration =
         migration: again ? { ...changed, phase: 'preparing', readyAt: undefined, seamless: false } : changed,
       };
     }
-    if (migration && isMoving(port) && migration.announced) {
+    if (migration?.announced && isBeforeSwitch(port)) {
       throw conflict(
         `port ${port.id} moves to ${describeBinding(migration.to)} already (${migration.phase}); abort or complete that first`,
       );

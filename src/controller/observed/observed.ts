@@ -156,6 +156,11 @@ export class Observed implements ObservedWriter {
     this.#remember();
   }
 
+  /** Hands what is not remembered yet to the hints at once. */
+  rememberNow(): void {
+    this.#remember();
+  }
+
   // --- switches and ports, as sessions report them ---
 
   /** A switch has completed its handshake. Ports that are as they were keep their role, links and hosts. */
@@ -262,6 +267,10 @@ export class Observed implements ObservedWriter {
 
   portOfInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined {
     return this.#switches.ofInterface(dpid, interfaceId);
+  }
+
+  isLabelled(dpid: Dpid): boolean {
+    return this.#labels.has(dpid);
   }
 
   failedPort(dpid: Dpid, by: { readonly name: string } | { readonly interfaceId: string }): FailedPort | undefined {

@@ -210,6 +210,8 @@ export interface ObservedReader {
   portOfInterface(dpid: Dpid, interfaceId: string): ObservedPort | undefined;
   /** What is wrong with the port of this name, or for this interface, as the switch's database says; undefined: nothing that we know. */
   failedPort(dpid: Dpid, by: { readonly name: string } | { readonly interfaceId: string }): FailedPort | undefined;
+  /** True once the switch's database has told of its ports in this run: what is not there then is not there. */
+  isLabelled(dpid: Dpid): boolean;
   /** In order of (dpid, port) that they leave from. */
   links(): Iterable<Link>;
   linkFrom(at: Attachment): Link | undefined;
