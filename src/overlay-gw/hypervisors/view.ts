@@ -13,6 +13,7 @@ import {
   interfaceError,
   OWNER_KEY,
   type RowChange,
+  type VswitchRow,
   type VswitchTables,
   type WantedTunnel,
 } from '../ovsdb/index.ts';
@@ -44,6 +45,29 @@ export function datapaths(tables: VswitchTables): ReadonlyMap<string, Dpid> {
   return found;
 }
 
+/** Labels of rows as they were last made: rows are never changed, only replaced, and most stay when one port comes. */
+const known = new WeakMap<VswitchRow<'Interface'>, { readonly port: object; readonly label: PortLabel | undefined }>();
+
+/** What the database says of one interface of a port; undefined when that is nothing of interest. */
+function labelOf(port: VswitchRow<'Port'>, nic: VswitchRow<'Interface'>): PortLabel | undefined {
+  const before = known.get(nic);
+  if (before && before.port === port) return before.label;
+  const ours = port.external_ids.get(OWNER_KEY) === OWNER;
+  const tunnel = ours ? tunnelTypes.find((type) => TUNNELS[type].name === nic.name) : undefined;
+  const id = tunnel === undefined ? nic.external_ids.get('iface-id') : undefined;
+  const attachedMac = parseMac(nic.external_ids.get('attached-mac') ?? '');
+  const error = interfaceError(nic);
+  const label: PortLabel = {
+    ...(tunnel === undefined ? {} : { tunnel }),
+    ...(id === undefined || id === '' ? {} : { interfaceId: id }),
+    ...(tunnel !== undefined || attachedMac === undefined ? {} : { attachedMac }),
+    ...(error === undefined ? {} : { error }),
+  };
+  const told = Object.keys(label).length > 0 ? label : undefined;
+  known.set(nic, { port, label: told });
+  return told;
+}
+
 /** What the database says of a bridge's ports, by name. */
 export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<string, PortLabel> {
   const labels = new Map<string, PortLabel>();
@@ -53,21 +77,10 @@ export function labelsOf(tables: VswitchTables, bridge: string): ReadonlyMap<str
   for (const uuid of row?.ports ?? []) {
     const port = ports.get(uuid);
     if (!port) continue;
-    const ours = port.external_ids.get(OWNER_KEY) === OWNER;
     for (const each of port.interfaces) {
       const nic = interfaces.get(each);
-      if (!nic) continue;
-      const interfaceId = nic.external_ids.get('iface-id');
-      const attachedMac = parseMac(nic.external_ids.get('attached-mac') ?? '');
-      const tunnel = ours ? tunnelTypes.find((type) => TUNNELS[type].name === nic.name) : undefined;
-      const error = interfaceError(nic);
-      const label: PortLabel = {
-        ...(tunnel === undefined ? {} : { tunnel }),
-        ...(tunnel !== undefined || interfaceId === undefined || interfaceId === '' ? {} : { interfaceId }),
-        ...(tunnel !== undefined || attachedMac === undefined ? {} : { attachedMac }),
-        ...(error === undefined ? {} : { error }),
-      };
-      if (Object.keys(label).length > 0) labels.set(nic.name, label);
+      const label = nic && labelOf(port, nic);
+      if (label) labels.set(nic.name, label);
     }
   }
   return labels;
