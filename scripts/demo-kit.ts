@@ -23,16 +23,23 @@ export const stay = !process.argv.includes('--exit');
 let controller: ChildProcess | undefined;
 
 /** Starts the controller, its OpenFlow listener here; resolves with its addresses once it says it is ready. */
-export async function startController(openflowAt: string): Promise<{ openflow: string; http: string }> {
+export async function startController(
+  openflowAt: string,
+  ...more: readonly string[]
+): Promise<{ openflow: string; http: string }> {
   say('starting the controller');
   rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { recursive: true });
   const http = stay ? '127.0.0.1:8080' : '127.0.0.1:0';
   const serve = ['serve', '--data', dataDir, '--log-level', 'warn', '--openflow', openflowAt, '--http', http];
-  controller = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/main.ts'), ...serve, '--ovsdb', ''], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  controller = spawn(
+    process.execPath,
+    ['--import', 'tsx', join(root, 'src/main.ts'), ...serve, '--ovsdb', '', ...more],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   for await (const line of createInterface({ input: controller.stdout! })) {
     const ready = /ready.* openflow=(\S+) http=(\S+)/.exec(line);
     if (ready) {

@@ -1,10 +1,12 @@
 import { Fabric, type FabricHost } from '../mininet/driver.ts';
 import { say, show, startController, stay, stopController, write } from './demo-kit.ts';
+import { mobilityDemo, stopMobility } from './demo-mobility.ts';
 import { overlayDemo, stopOverlay } from './demo-overlay.ts';
 
 /**
  * Two tenants with the same IP and MAC addresses on one fabric; with `overlay`, on several hypervisors. Shows that each reaches its own
- * and nothing else; then stays until Ctrl-C, or with --exit ends with 0 (all as promised) or 1.
+ * and nothing else. With `mobility`, a machine that moves between hypervisors. Then stays until Ctrl-C, or with --exit ends with 0 (all as
+ * promised) or 1.
  */
 
 const DPID_BASE = 0xde000;
@@ -13,6 +15,7 @@ let fabric: Fabric | undefined;
 async function cleanUp(): Promise<void> {
   await fabric?.stop();
   await stopOverlay();
+  await stopMobility();
   await stopController();
 }
 
@@ -62,7 +65,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const words = process.argv.slice(2).filter((word) => word !== '--exit');
-const demos: Readonly<Record<string, () => Promise<boolean>>> = { fabric: fabricDemo, overlay: overlayDemo };
+const demos: Readonly<Record<string, () => Promise<boolean>>> = {
+  fabric: fabricDemo,
+  overlay: overlayDemo,
+  mobility: mobilityDemo,
+};
 const chosen = demos[words[0] ?? 'fabric'];
 if (!chosen || words.length > 1) {
   console.error(`netloom demo: "${words.join(' ')}" is none; there are ${Object.keys(demos).join(', ')}, and --exit`);
