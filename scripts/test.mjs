@@ -37,8 +37,13 @@ const suites = [
     why: () => needsOvs() ?? ensurePrograms(['mnexec', 'tcpdump', 'tshark'], say) ?? ensureOpenVswitch(say),
   },
   {
+    name: 'lisp',
+    folders: ['test/peers/lisp'],
+    why: () => needsOvs() ?? ensurePrograms(['python3'], say),
+  },
+  {
     name: 'peers',
-    folders: ['test/peers'],
+    folders: ['test/peers/prometheus'],
     why: () => needsOvs() ?? ensurePrograms(['mnexec'], say) ?? needsPrometheus(),
   },
 ];

@@ -115,7 +115,7 @@ export const ConfigSchema = Type.Object(
         sourceRate: Type.Integer({
           minimum: 0,
           maximum: 1_000_000,
-          default: 5_000,
+          default: 100_000,
           description: 'datagrams a second that are taken of one address; 0 is no limit',
         }),
         routerPort: Type.Integer({
