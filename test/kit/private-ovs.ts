@@ -38,14 +38,17 @@ export class PrivateOvs {
   readonly #dir = mkdtempSync(join(tmpdir(), 'netloom-ovs-'));
   readonly #children: ChildProcess[] = [];
   readonly #devices: 'dummy' | 'netdev';
+  readonly #netns: string | undefined;
   #vswitchd: ChildProcess | undefined;
 
-  private constructor(devices: 'dummy' | 'netdev') {
+  private constructor(devices: 'dummy' | 'netdev', netns: string | undefined) {
     this.#devices = devices;
+    this.#netns = netns;
   }
 
-  static async start(devices: 'dummy' | 'netdev' = 'dummy'): Promise<PrivateOvs> {
-    const ovs = new PrivateOvs(devices);
+  /** `netns`: the network namespace in which it runs. */
+  static async start(devices: 'dummy' | 'netdev' = 'dummy', netns?: string): Promise<PrivateOvs> {
+    const ovs = new PrivateOvs(devices, netns);
     const path = (name: string): string => join(ovs.#dir, name);
     execFileSync('ovsdb-tool', ['create', path('conf.db'), schema], { env: ovs.#env });
     // As Debian starts it: `ovs-vsctl set-manager` and `set-ssl` are heeded.
@@ -89,7 +92,8 @@ export class PrivateOvs {
   }
 
   #spawn(command: string, ...args: readonly string[]): ChildProcess {
-    const child = spawn(command, ['--no-chdir', ...args], { env: this.#env, stdio: 'ignore' });
+    const words = [...(this.#netns === undefined ? [] : ['ip', 'netns', 'exec', this.#netns]), command, '--no-chdir'];
+    const child = spawn(words[0]!, [...words.slice(1), ...args], { env: this.#env, stdio: 'ignore' });
     this.#children.push(child);
     return child;
   }
