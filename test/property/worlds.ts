@@ -39,6 +39,7 @@ const tenant = fc.constantFrom(...TENANTS);
 const network = fc.constantFrom(...NETWORKS);
 /** Few MACs and addresses: tenants shall have the same ones. */
 const host = fc.integer({ min: 1, max: 6 });
+const deviceNo = fc.integer({ min: 1, max: 2 });
 const at = fc.tuple(switchNo, fc.oneof(portNo, fc.tuple(switchNo, portNo)));
 
 export const edit = fc.oneof(
@@ -104,6 +105,20 @@ export const edit = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('device' as const), d: deviceNo, there: fc.boolean(), address: deviceNo }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('deviceLearns' as const),
+      d: deviceNo,
+      tenant,
+      network,
+      hosts: fc.array(host, { maxLength: 3 }),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('tunnel' as const), n: switchNo, to: switchNo, down: fc.boolean() }),
   },
@@ -120,6 +135,7 @@ export const edit = fc.oneof(
       addressed: fc.boolean(),
       at: fc.option(at, { nil: undefined }),
       on: fc.option(fc.tuple(switchNo, fc.integer({ min: 1, max: 3 })), { nil: undefined }),
+      behind: fc.option(fc.tuple(deviceNo, fc.integer({ min: 0, max: 2 })), { nil: undefined, freq: 3 }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('deletePort' as const), tenant, network, host }) },
@@ -178,6 +194,12 @@ export function makeWorld(defaultNetwork: boolean, inRow: boolean, join?: Join):
   }
   for (let n = 1; inRow && n < SWITCHES; n++) w.link(n, PORTS, n + 1, PORTS - 1);
   for (const tenantId of TENANTS) for (const id of NETWORKS) w.network(tenantId, id);
+  // Apart, one network is an overlay that lets in what a hardware VTEP learns: nobody would meet all that by chance.
+  if (!inRow) {
+    for (const d of [1, 2]) w.device(`dev${d}`, `192.0.2.${100 + d}`);
+    w.network('t', 'n', { transport: 'vxlan' });
+    w.port({ tenant: 't', id: 'rack', network: 'n', mac: 'learned', on: ['dev1', 'p2', 0] });
+  }
   if (!join) return w.compile();
   const gateways = Array.from({ length: SWITCHES - 1 }, (_, n) => `hv${n + 1}`);
   TENANTS.forEach((tenantId, nth) => {
@@ -282,6 +304,16 @@ export async function perform(w: World, e: Edit): Promise<void> {
         ...Object.fromEntries(e.interfaces.map((id, at) => [at + 1, { interfaceId: `nic${id}` }])),
       });
       return;
+    case 'device':
+      if (e.there) w.device(`dev${e.d}`, `192.0.2.${100 + 10 * e.d + e.address}`);
+      else if (w.desired.hypervisors.has(`dev${e.d}`)) w.deleteHypervisor(`dev${e.d}`);
+      return;
+    case 'deviceLearns': {
+      const macs = new Map(w.observed.device(`dev${e.d}`)?.macs);
+      macs.set(`${e.tenant}/${e.network}`, new Set(e.hosts.map(macOf)));
+      w.observed.deviceIs(`dev${e.d}`, { away: undefined, bindings: new Map(), problems: [], macs });
+      return;
+    }
     case 'tunnel':
       for (const type of ['vxlan', 'nvgre'] as const) {
         w.observed.tunnelIs(dpid(e.n), `hv${e.to}`, type, { state: e.down ? 'down' : 'up', reason: 'test' });
@@ -319,6 +351,7 @@ export async function perform(w: World, e: Edit): Promise<void> {
         portSecurity: e.secure,
         ...(binding && 'switch' in binding ? { at: [e.at![0], binding.port] as const } : {}),
         ...(e.on ? { on: [`hv${e.on[0]}`, `nic${e.on[1]}`] as const } : {}),
+        ...(e.behind ? { on: [`dev${e.behind[0]}`, 'p1', e.behind[1]] as const } : {}),
       };
       if (e.plan) await plan(w, spec.tenant, id);
       refusable(() => w.port(spec));

@@ -56,16 +56,19 @@ export function* learnedIn(
     case 'host': {
       const { network: index, mac } = (change.after ?? change.before)!;
       const network = desired.networkByIndex(index);
-      if (!network || !isOverlay(network.transport)) return;
-      const key = `${network.tenant}/${network.id}`;
-      if (devicesOf(network, desired).some(({ id }) => observed.device(id)?.macs.get(key)?.has(mac))) yield index;
+      for (const side of network ? [network, desired.otherSide(network)] : []) {
+        if (!side || !isOverlay(side.transport)) continue;
+        const key = `${side.tenant}/${side.id}`;
+        if (devicesOf(side, desired).some(({ id }) => observed.device(id)?.macs.get(key)?.has(mac))) yield side.index;
+      }
       return;
     }
     case 'port':
       for (const port of [change.before, change.after]) {
         const network = port && desired.networks.get(`${port.tenant}/${port.network}`);
-        if (network && (devicePortOf(port) !== undefined || devicesOf(network, desired).length > 0))
-          yield network.index;
+        for (const side of network ? [network, desired.otherSide(network)] : []) {
+          if (side && (devicePortOf(port!) !== undefined || devicesOf(side, desired).length > 0)) yield side.index;
+        }
       }
       break;
     default:

@@ -33,8 +33,11 @@ export function learnsBehind({ tenant, id }: Network, device: string, desired: D
 /** Somebody declares the MAC, or a switch of ours has it: either counts more than what a hardware VTEP has learned. */
 export function isKnownHere(index: number, mac: Mac, membership: Membership, { observed }: NetworkState): boolean {
   if (membership.declaredAs(index, mac) !== undefined) return true;
-  const host = observed.host(index, mac);
-  return host?.active === true && isWelcome(host, membership);
+  // On either side of a gateway.
+  return [index, membership.beyond(index)?.index].some((side) => {
+    const host = side === undefined ? undefined : observed.host(side, mac);
+    return host?.active === true && isWelcome(host, membership);
+  });
 }
 
 /** MACs that count as being behind a hardware VTEP because it has learned them and the network lets them in, ascending. */
