@@ -1,97 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger, systemClock } from '../../src/controller/kernel/index.ts';
 import { dialHwvtep, HwvtepKeeper, type HwvtepWishes } from '../../src/overlay-gw/hwvtep/index.ts';
 import { identifyPeer, OvsdbListener, parseOvsdbAddress } from '../../src/overlay-gw/ovsdb/index.ts';
-import { whyNoPrivateOvs } from '../kit/private-ovs.ts';
+import { VTEP_SCHEMA, VtepDatabase, whyNoVtepDatabase } from '../kit/vtep-database.ts';
 
-const schemaFile = '/usr/share/openvswitch/vtep.ovsschema';
-const why = whyNoPrivateOvs() ?? (existsSync(schemaFile) ? undefined : 'openvswitch-vtep is not installed');
+const why = whyNoVtepDatabase();
 if (why) console.log(`skipped: a hardware VTEP's database: ${why}`);
-
-/** A database server with a device's database, and nothing behind it. */
-class Device {
-  readonly dir = mkdtempSync(join(tmpdir(), 'netloom-hwvtep-'));
-  #server: ChildProcess | undefined;
-
-  get socket(): string {
-    return join(this.dir, 'db.sock');
-  }
-
-  async start(schema = schemaFile): Promise<void> {
-    const path = (name: string): string => join(this.dir, name);
-    execFileSync('ovsdb-tool', ['create', path('vtep.db'), schema]);
-    const up = new Promise<void>((resolve) => {
-      const watcher = watch(this.dir, () => {
-        if (!existsSync(this.socket)) return;
-        watcher.close();
-        resolve();
-      });
-    });
-    this.#server = spawn(
-      'ovsdb-server',
-      ['--no-chdir', path('vtep.db'), `--remote=punix:${this.socket}`, `--unixctl=${path('ctl')}`],
-      { stdio: 'ignore' },
-    );
-    await up;
-    // The socket is there a moment before it is listened on.
-    while (!(await this.#answers())) await new Promise((resolve) => setImmediate(resolve));
-  }
-
-  #answers(): Promise<boolean> {
-    return new Promise((resolve) => {
-      const socket = connect(this.socket, () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', () => resolve(false));
-    });
-  }
-
-  /** Ends the server and loses all that it knew. */
-  async lose(): Promise<void> {
-    const server = this.#server;
-    if (server) {
-      const gone = once(server, 'exit');
-      server.kill('SIGKILL');
-      await gone;
-    }
-    for (const name of ['vtep.db', '.vtep.db.~lock~', 'db.sock', 'ctl']) rmSync(join(this.dir, name), { force: true });
-  }
-
-  async stop(): Promise<void> {
-    await this.lose();
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-
-  ctl(...args: readonly string[]): string {
-    return execFileSync('vtep-ctl', [`--db=unix:${this.socket}`, '--timeout=10', ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }).trim();
-  }
-
-  dbctl(...args: readonly string[]): void {
-    execFileSync('ovs-appctl', ['-t', join(this.dir, 'ctl'), ...args], { stdio: 'ignore' });
-  }
-
-  /** As a device that has just started. */
-  populate(): void {
-    this.ctl('add-ps', 'ps1', '--', 'add-port', 'ps1', 'p1', '--', 'add-port', 'ps1', 'p2');
-    this.ctl('set', 'physical_switch', 'ps1', 'tunnel_ips=192.0.2.1', 'management_ips=198.51.100.1');
-  }
-
-  rows(): string {
-    return ['Logical_Switch', 'Ucast_Macs_Remote', 'Mcast_Macs_Remote', 'Physical_Port', 'Physical_Locator']
-      .map((table) => this.ctl('list', table))
-      .join('\n');
-  }
-}
 
 /** A watcher that a test can wait for. */
 class Ears {
@@ -127,10 +44,10 @@ const wishes: HwvtepWishes = {
 };
 
 describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
-  let device: Device;
+  let device: VtepDatabase;
   const stops: (() => void)[] = [];
   beforeAll(async () => {
-    device = new Device();
+    device = new VtepDatabase();
     await device.start();
     device.populate();
   });
@@ -241,7 +158,7 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
   });
 
   it('does without the replication mode that an older device lacks, and says so', async () => {
-    const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as {
+    const schema = JSON.parse(readFileSync(VTEP_SCHEMA, 'utf8')) as {
       tables: Record<string, { columns: Record<string, unknown> }>;
     };
     delete schema.tables['Logical_Switch']!.columns['replication_mode'];
@@ -288,6 +205,6 @@ describe.skipIf(why !== undefined)("a hardware VTEP's database", () => {
     expect(device.ctl('list-bindings', 'ps1', 'p1')).toBe('0000 test.blue');
     device.dbctl('ovsdb-server/remove-remote', remote);
     await ears.until(() => keeper.status.state === 'away');
-    await listener.close();
+    listener.close();
   });
 });

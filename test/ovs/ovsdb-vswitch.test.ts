@@ -272,7 +272,7 @@ describe.skipIf(why !== undefined)('what we keep in the database of a real switc
     await ears.until(() => keeper.status.state === 'right' && tunnelStates(keeper.tables, owner).size === 0);
     ovs.dbctl('ovsdb-server/remove-remote', remote);
     await ears.until(() => keeper.status.state === 'away');
-    await listener.close();
+    listener.close();
   });
 
   it('two sessions that want one lock have it one after the other, and a theft is told', async () => {

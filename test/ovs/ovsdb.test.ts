@@ -299,7 +299,7 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
     expect(named(client, 'Bridge', 'dbr')).toBeDefined();
     ovs.dbctl('ovsdb-server/remove-remote', `tcp:127.0.0.1:${listener.port}`);
     await ears.until(() => ears.downs.length === 1);
-    await listener.close();
+    listener.close();
   });
 
   it('over TLS knows its server by the authority, and only such a one', async () => {
@@ -357,7 +357,7 @@ describe.skipIf(why !== undefined)('a session with a real database server', () =
       expect(refused.length > 0).toBe(!isGood);
       ctl('ovsdb-server/remove-remote', `ssl:127.0.0.1:${listener.port}`);
       if (isGood) await ears.until(() => ears.downs.length === 1);
-      await listener.close();
+      listener.close();
     }
     const gone = once(daemon, 'exit');
     daemon.kill();

@@ -342,7 +342,7 @@ export class Devices {
     if (this.#closed) return;
     if (this.#strangers.has(session)) {
       // Strangers leave nothing behind when they hang up: as many may come as like.
-      if (session.status.state === 'away') this.#strangers.delete(session);
+      if (!session.connected) this.#strangers.delete(session);
       else this.#consider(session);
     }
     const device = session.device === undefined ? undefined : this.#devices.get(session.device);
@@ -350,8 +350,6 @@ export class Devices {
     this.#announce(session, device.id);
     this.#tell(device, session);
     this.#context.statusChanged('hypervisor', device.id);
-    // A connection is told of before its view is; without a physical switch there is nothing that it has learned.
-    if (session.status.state === 'working' && session.keeper.view.switches.length === 0) return;
     device.heard = true;
     for (const resolve of device.waiting.splice(0)) resolve();
   }

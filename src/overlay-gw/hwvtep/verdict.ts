@@ -43,7 +43,8 @@ export function deviceVerdict(
   const fields = fieldsOf(hypervisor, session, observed, networks);
   const [reason, message] = problem(hypervisor, session, observed) ?? [];
   if (reason !== undefined && message !== undefined) return { ok: false, reason, message, fields };
-  return { ok: true, reason: 'Connected', message: 'its database is connected and as it should be', fields };
+  const how = session?.status.state === 'right' ? 'as it should be' : 'a change is on its way to it';
+  return { ok: true, reason: 'Connected', message: `its database is connected, ${how}`, fields };
 }
 
 function problem(

@@ -52,7 +52,7 @@ export interface HypervisorsAppSettings extends HypervisorSettings {
 
 /** Makes the app that keeps sessions with the databases of hypervisors. See docs/overlay.md. */
 export function hypervisorsApp(): App {
-  const parts: { close(): void | Promise<void> }[] = [];
+  const parts: { close(): void }[] = [];
   return {
     name: 'hypervisors',
     id: AppId.hypervisors,
@@ -140,8 +140,8 @@ export function hypervisorsApp(): App {
       const address = await reception.listen();
       if (address !== undefined) settings.listening(address);
     },
-    async stop() {
-      for (const part of parts.splice(0)) await part.close();
+    stop() {
+      for (const part of parts.splice(0)) part.close();
     },
   };
 }

@@ -39,8 +39,9 @@ export class Reception {
     return `${listen.host}:${this.#listener.port}`;
   }
 
-  async close(): Promise<void> {
-    await this.#listener?.close();
+  /** Nobody may dial in any more. */
+  close(): void {
+    this.#listener?.close();
   }
 
   async #dialledIn(socket: Socket, remote: string): Promise<void> {
