@@ -5,6 +5,7 @@ import {
   type Membership,
   type NetworkState,
   OVERLAY,
+  peerAddress,
   type StateChange,
   type TunnelType,
 } from '../../controller/index.ts';
@@ -14,9 +15,11 @@ export interface Pair {
   readonly from: Dpid;
   readonly to: Dpid;
   readonly type: TunnelType;
+  /** They cannot: no address of one is of a family of the other's. */
+  readonly apart: boolean;
 }
 
-const keyOf = ({ from, to, type }: Pair): string => `${type}/${from}/${to}`;
+const keyOf = ({ from, to, type, apart }: Pair): string => `${type}/${from}/${to}/${apart}`;
 
 /** Which switches share overlay networks, kept up to date network by network. */
 export class Pairs {
@@ -84,10 +87,21 @@ export class Pairs {
   #pairsOf(index: number): readonly Pair[] {
     const type = this.#state.desired.networkByIndex(index)?.transport;
     if (!isOverlay(type)) return [];
-    return this.#membership
-      .segment(index, OVERLAY)
-      .flatMap((from) =>
-        this.#membership.reachable(index, from).flatMap((to): Pair[] => (to === from ? [] : [{ from, to, type }])),
-      );
+    const membership = this.#membership;
+    const members = membership.segment(index, OVERLAY);
+    return members.flatMap((from) => {
+      const reached = membership.reachable(index, from);
+      const pairs = reached.filter((to) => to !== from).map((to): Pair => ({ from, to, type, apart: false }));
+      if (reached.length === members.length) return pairs;
+      const others = new Set(reached);
+      const apart = members.filter((to) => to !== from && !others.has(to) && this.#isApart(from, to, type));
+      return [...pairs, ...apart.map((to): Pair => ({ from, to, type, apart: true }))];
+    });
+  }
+
+  #isApart(from: Dpid, to: Dpid, type: TunnelType): boolean {
+    const [here, there] = [this.#membership.vtepOf(from), this.#membership.vtepOf(to)];
+    if (!here?.ports.has(type) || !there?.ports.has(type)) return false;
+    return peerAddress(here.addresses, there.addresses) === undefined;
   }
 }

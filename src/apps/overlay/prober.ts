@@ -69,7 +69,7 @@ export class Prober {
     this.#membership = membershipOf(context.state);
     this.#codec = new TunnelProbeCodec(settings.key, randomBytes(8));
     this.#pairs = new Pairs(context.state, this.#membership);
-    for (const pair of this.#pairs.all()) this.#watch(pair);
+    for (const pair of this.#pairs.all()) this.#take(pair);
     this.#stop = context.clock.every(TICK_MS, () => this.#tick());
   }
 
@@ -82,7 +82,10 @@ export class Prober {
     const effect = this.#membership.effectOf(change);
     const { came, went } = this.#pairs.changed(change, effect);
     for (const pair of went) if (!this.#pairs.has(pair)) this.#unwatch(pair);
-    for (const pair of came) if (this.#pairs.has(pair)) this.#probe(this.#watch(pair));
+    for (const pair of came) {
+      const watched = this.#pairs.has(pair) ? this.#take(pair) : undefined;
+      if (watched) this.#probe(watched);
+    }
     if (change.kind === 'switch' && change.before?.connected !== change.after?.connected) this.#connection(change.dpid);
   }
 
@@ -101,7 +104,12 @@ export class Prober {
     this.#tell(watched, 'up', 'probes arrive');
   }
 
-  #watch(pair: Pair): Watched {
+  /** Watches a pair from now on; one that cannot send to one another is down without looking. */
+  #take(pair: Pair): Watched | undefined {
+    if (pair.apart) {
+      this.#tell(pair, 'down', 'their tunnel addresses have no family in common');
+      return undefined;
+    }
     const key = senderKey(pair.from, pair.type);
     const peers = this.#watched.get(key) ?? new Map<Dpid, Watched>();
     this.#watched.set(key, peers);
@@ -180,7 +188,7 @@ export class Prober {
     return sent;
   }
 
-  #tell({ from, to, type }: Watched, state: 'up' | 'down' | 'unknown', reason: string): void {
+  #tell({ from, to, type }: Pair, state: 'up' | 'down' | 'unknown', reason: string): void {
     const name = this.#nameOf(to);
     if (name === undefined) return;
     const before = this.#context.observed.tunnel(from, name, type)?.state;
