@@ -1,12 +1,13 @@
 import { Fabric, type FabricHost } from '../mininet/driver.ts';
 import { say, show, startController, stay, stopController, write } from './demo-kit.ts';
+import { lispDemo, stopLisp } from './demo-lisp.ts';
 import { mobilityDemo, stopMobility } from './demo-mobility.ts';
 import { overlayDemo, stopOverlay } from './demo-overlay.ts';
 
 /**
  * Two tenants with the same IP and MAC addresses on one fabric; with `overlay`, on several hypervisors. Shows that each reaches its own
- * and nothing else. With `mobility`, a machine that moves between hypervisors. Then stays until Ctrl-C, or with --exit ends with 0 (all as
- * promised) or 1.
+ * and nothing else. With `mobility`, a machine that moves between hypervisors; with `lisp`, LISP routers of others
+ * that find each other and a tenant's machine. Then stays until Ctrl-C, or with --exit ends with 0 (all as promised) or 1.
  */
 
 const DPID_BASE = 0xde000;
@@ -16,6 +17,7 @@ async function cleanUp(): Promise<void> {
   await fabric?.stop();
   await stopOverlay();
   await stopMobility();
+  await stopLisp();
   await stopController();
 }
 
@@ -69,6 +71,7 @@ const demos: Readonly<Record<string, () => Promise<boolean>>> = {
   fabric: fabricDemo,
   overlay: overlayDemo,
   mobility: mobilityDemo,
+  lisp: lispDemo,
 };
 const chosen = demos[words[0] ?? 'fabric'];
 if (!chosen || words.length > 1) {
