@@ -1,51 +1,30 @@
 import type { Duplex } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import {
   type AppContext,
   type DeviceProblem,
   type Dpid,
-  devicePortKey,
   devicesOf,
-  formatMac,
   type Hypervisor,
-  isGroupMac,
-  isKnownHere,
   isOverlay,
   learnsBehind,
-  type Mac,
   type Membership,
   membershipOf,
   type ObjectVerdict,
   type ObservedDevice,
-  parseMac,
   type StateChange,
 } from '../../controller/index.ts';
 import type { HwvtepIdentity, OvsdbTls } from '../ovsdb/index.ts';
+import { candidateOf, type DeviceCandidate, type LearnedMac, learnedBy, observedOf } from './listing.ts';
 import type { WantedNetwork } from './plan.ts';
 import { DeviceSession, type DeviceSessionParts } from './session.ts';
-import { deviceVerdict, problemOf } from './verdict.ts';
+import { deviceVerdict } from './verdict.ts';
 import { deviceBindings, wantedNetwork } from './wishes.ts';
 
 export interface DevicesSettings {
   /** Whose logical switches we keep. All instances that share a store manage the same. */
   readonly owner: string;
   readonly tls: OvsdbTls | undefined;
-}
-
-/** A database that has dialled in and belongs to no hardware VTEP of ours. */
-export interface DeviceCandidate {
-  readonly remote: string;
-  readonly physicalSwitches: readonly string[];
-  readonly tunnelAddresses: readonly string[];
-}
-
-/** A MAC that a device has learned on its own ports. */
-export interface LearnedMac {
-  readonly hypervisor: string;
-  readonly tenant: string;
-  readonly network: string;
-  readonly mac: string;
-  /** `declared`: a port or a host of ours has it. `reached`: the network lets it in. `ignored`: it does not. */
-  readonly use: 'declared' | 'reached' | 'ignored';
 }
 
 /** A hypervisor object that is a hardware VTEP. */
@@ -120,36 +99,12 @@ export class Devices {
 
   /** Devices that have dialled in and wait for somebody to make their hypervisor object. */
   candidates(): readonly DeviceCandidate[] {
-    return [...this.#strangers]
-      .filter(({ connected }) => connected)
-      .map(({ remote, keeper }) => ({
-        remote,
-        physicalSwitches: keeper.view.switches.map(({ name }) => name),
-        tunnelAddresses: [...new Set(keeper.view.switches.flatMap(({ tunnelIps }) => tunnelIps))].sort(),
-      }));
+    return [...this.#strangers].filter(({ connected }) => connected).map(candidateOf);
   }
 
   /** What devices have learned, in order of device, network and MAC. */
   learned(): readonly LearnedMac[] {
-    const { state } = this.#context;
-    return [...this.#devices.keys()].sort().flatMap((hypervisor) =>
-      [...(this.#observed(hypervisor)?.macs ?? [])].flatMap(([key, macs]) => {
-        const network = state.desired.networks.get(key);
-        if (!network) return [];
-        const lets = learnsBehind(network, hypervisor, state.desired);
-        return [...macs].map((mac) => ({
-          hypervisor,
-          tenant: network.tenant,
-          network: network.id,
-          mac: formatMac(mac),
-          use: isKnownHere(network.index, mac, this.#membership, state)
-            ? ('declared' as const)
-            : lets
-              ? ('reached' as const)
-              : ('ignored' as const),
-        }));
-      }),
-    );
+    return learnedBy(this.#devices.keys(), this.#membership, this.#context.state);
   }
 
   /** True when a hardware VTEP of ours that dials in has one of these physical switches. */
@@ -356,28 +311,9 @@ export class Devices {
 
   /** Hands what the device says to observed state. */
   #tell(device: Device, session: DeviceSession): void {
-    const object = this.#context.state.desired.hypervisors.get(device.id);
-    if (!object) return;
-    const { view, status } = session.keeper;
-    const bindings = new Map<string, string>();
-    const here = view.switches.find(({ name }) => name === object.physicalSwitch);
-    for (const port of here?.ports ?? [])
-      for (const { vlan, network } of port.bindings) bindings.set(devicePortKey(port.name, vlan), network);
-    const macs = new Map<string, Set<Mac>>();
-    for (const { mac: text, network } of view.localMacs) {
-      const mac = parseMac(text);
-      // `unknown-dst`, and what no station can have.
-      if (mac === undefined || mac === 0 || isGroupMac(mac)) continue;
-      const known = macs.get(network);
-      if (known) known.add(mac);
-      else macs.set(network, new Set([mac]));
-    }
-    this.#context.observed.deviceIs(device.id, {
-      away: session.connected ? undefined : (status.reason ?? 'no session'),
-      bindings,
-      problems: [...status.problems.map(problemOf), ...device.taken],
-      macs,
-    });
+    const physicalSwitch = this.#context.state.desired.hypervisors.get(device.id)?.physicalSwitch;
+    if (physicalSwitch === undefined) return;
+    this.#context.observed.deviceIs(device.id, observedOf(session, physicalSwitch, device.taken));
   }
 
   #networkChanged(index: number): void {
@@ -429,11 +365,13 @@ export class Devices {
       if (known) wanted.set(key, { ...known, bindings });
       else if (network) wanted.set(key, wantedNetwork(network, bindings, object, this.#membership, state));
     }
+    // To compare with the database costs more than to see that nothing else is wanted than before.
+    const isSame = device.stale !== undefined && isDeepStrictEqual(wanted, device.networks);
     device.networks = wanted;
     device.taken = taken;
     device.stale = new Set();
     if (!device.session) return;
-    device.session.keeper.want({ switch: object.physicalSwitch, networks: [...wanted.values()] });
+    if (!isSame) device.session.keeper.want({ switch: object.physicalSwitch, networks: [...wanted.values()] });
     if (device.session.status.state !== 'away' || device.heard) this.#tell(device, device.session);
   }
 

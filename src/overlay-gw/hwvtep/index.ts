@@ -1,5 +1,5 @@
 /** Hardware VTEPs by their `hardware_vtep` database (vtep(5)): networks, bindings and remote MACs kept, learned MACs told. */
-export { type DeviceCandidate, Devices, type LearnedMac } from './devices.ts';
+export { Devices } from './devices.ts';
 export {
   dialHwvtep,
   HwvtepKeeper,
@@ -8,6 +8,7 @@ export {
   type HwvtepWatcher,
   type HwvtepWishes,
 } from './keeper.ts';
+export type { DeviceCandidate, LearnedMac } from './listing.ts';
 export {
   type HwvtepPlan,
   type HwvtepProblem,
