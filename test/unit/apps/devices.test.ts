@@ -96,6 +96,24 @@ describe('what a hardware VTEP is told', () => {
     expect(wishes(w, 'rack2').wanted[0]!.remoteMacs.map(({ mac }) => mac)).not.toContain('02:00:00:00:00:99');
   });
 
+  it('is where the MACs beyond a gateway are: behind the gateway, which is reached from there in turn', () => {
+    const w = world().network('t', 'm', { transport: 'nvgre', extends: 'n', gateways: ['hv1'] });
+    w.observed.gatewayIs(w.desired.networks.get('t/m')!.index, { dpid: dpid(1), former: undefined });
+    w.port({ ...machine('far', 0x020000000031, 'hv2'), network: 'm', on: ['hv2', 'far'] });
+    w.labels(2, {
+      1: { interfaceId: 'nic' },
+      2: { interfaceId: 'far' },
+      3: { tunnel: 'vxlan' },
+      4: { tunnel: 'nvgre' },
+    });
+    const [wanted] = wishes(w).wanted;
+    expect(wanted!.remoteMacs).toContainEqual({ mac: '02:00:00:00:00:31', vtep: '192.0.2.1' });
+    expect(wanted!.floodTo).toEqual(['192.0.2.1', '192.0.2.2']);
+    w.compile();
+    const far = w.desired.networks.get('t/m')!.index;
+    expect(w.text(2, `network=${far},arrived=0,eth_dst=02:00:00:00:00:11`).join()).toContain('tun_ipv4_dst=192.0.2.1');
+  });
+
   it('gives a port and VLAN to the network with the oldest port, and leaves out networks that are not VXLAN', () => {
     const w = world()
       .tenant('u')
