@@ -212,6 +212,27 @@ describe('a move between hypervisors', () => {
     expect(await ping(machine(PEER), guest.ip)).toBe(true);
   }, 60_000);
 
+  it('is followed by the old place on behalf of a sender whose switch cannot be told', async () => {
+    const guest = machine(GUEST);
+    const target = (await net.vsctl(hv(1), 'get-controller', 'br-int')).trim();
+    await net.vsctl(hv(1), 'set-controller', 'br-int', 'tcp:127.0.0.1:1');
+    await netloom.until(`/v1/switches/${hv(1).dpid}`, ({ connected }) => connected === false);
+    const [to, from] = await stream('announced, the switch of the sender is away', async () => {
+      await net.plug(guest, hv(2));
+      await netloom.ok('PUT', `${movePath()}?wait=ready`, moveTo(hv(2)));
+      await net.land(guest, hv(2));
+      probe.send(rarp(guest));
+      expect(await phaseIs('switched')).toMatchObject({ seamless: false });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    // All that was lost is what went to the old place before that could forward; what the guest sends is not lost.
+    expect(to.lost.length).toBeLessThan(to.sent / 2);
+    expect(to.lost.at(-1) ?? 0).toBeLessThan(to.sent - 100);
+    await net.vsctl(hv(1), 'set-controller', 'br-int', target, '--', 'set', 'Controller', 'br-int', 'max_backoff=1000');
+    await phaseIs('done');
+    expect(from.twice).toEqual([]);
+  }, 60_000);
+
   it('is not made by another machine that claims its MAC and address', async () => {
     const guest = machine(GUEST);
     const third = await Probe.open(machine(THIRD));
