@@ -10,8 +10,9 @@ import {
   type ObservedPort,
   type Port,
   type StateChange,
+  sameBinding,
 } from '../../controller/index.ts';
-import type { Mover } from './mover.ts';
+import { type Mover, OWN_REASONS } from './mover.ts';
 
 const RECONSIDER_MS = 1_000;
 
@@ -31,6 +32,8 @@ export class Follower {
   readonly #mover: Mover;
   /** Ports by the interfaces that they are bound to, at whichever hypervisor. */
   readonly #ports = new Map<string, Set<string>>();
+  /** Ports whose interface left for more than one place. */
+  readonly #ambiguous = new Set<string>();
   readonly #timers = new Set<() => void>();
 
   constructor(context: AppContext, mover: Mover) {
@@ -49,14 +52,14 @@ export class Follower {
     if (change.kind !== 'observed-port') return;
     const [was, is] = [change.before?.interfaceId, change.after?.interfaceId];
     if (was === is) return;
-    if (was !== undefined) this.#lost(was);
+    if (was !== undefined && this.#matters(was, change.dpid)) this.#lost(was);
     if (is !== undefined) this.#turnedUp(is, change.dpid);
   }
 
   /** A move that we began ourselves and took back: things may have changed again while that was written. */
   #reconsider(port: Port | undefined): void {
     const { migration } = port ?? {};
-    if (migration?.phase !== 'aborted' || migration.announced) return;
+    if (migration?.phase !== 'aborted' || !OWN_REASONS.has(migration.reason ?? '')) return;
     const cancel = this.#context.clock.after(RECONSIDER_MS, () => {
       this.#timers.delete(cancel);
       for (const id of interfacesOf(port)) this.#lost(id);
@@ -70,6 +73,7 @@ export class Follower {
 
   #index(before: Port | undefined, after: Port | undefined): void {
     const key = `${(after ?? before)!.tenant}/${(after ?? before)!.id}`;
+    if (!sameBinding(before?.binding, after?.binding)) this.#ambiguous.delete(key);
     for (const id of interfacesOf(before)) {
       const keys = this.#ports.get(id);
       keys?.delete(key);
@@ -96,6 +100,15 @@ export class Follower {
     if (found) this.#follow(owner!, found);
   }
 
+  /** True for what went away where its port is bound to, and for what could not be followed because it was at several places. */
+  #matters(interfaceId: string, dpid: Dpid): boolean {
+    const owner = this.#portOf(interfaceId);
+    const { desired } = this.#context.state;
+    return (
+      owner !== undefined && (desired.hypervisors.get(owner.at)?.datapathId === dpid || this.#ambiguous.has(owner.key))
+    );
+  }
+
   /** It went away somewhere, or may have: if it is not where its port is bound to, it may be elsewhere already. */
   #lost(interfaceId: string): void {
     const owner = this.#portOf(interfaceId);
@@ -106,6 +119,8 @@ export class Follower {
       if (found) elsewhere.push(found);
     }
     const [only, second] = elsewhere;
+    if (second) this.#ambiguous.add(owner.key);
+    else this.#ambiguous.delete(owner.key);
     if (only && !second) this.#follow(owner, only);
     else if (second) {
       const { tenant, id } = owner.port;

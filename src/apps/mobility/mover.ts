@@ -45,6 +45,12 @@ export interface MobilitySettings {
 const LINGER_MS = 1_000;
 /** The same while some sender's switch is away, which goes on sending to the old place until it is back, ms. */
 const AWAY_LINGER_MS = 30_000;
+const Reason = {
+  notThere: 'its interface is not there any more',
+  back: 'its interface is at the old place again',
+} as const;
+/** Why moves are taken back that nobody asked for, and nobody took back. */
+export const OWN_REASONS: ReadonlySet<string> = new Set(Object.values(Reason));
 const RETRY_MS = 1_000;
 /** Time between looks at a place of which nothing is known yet, ms. */
 const UNKNOWN_MS = 500;
@@ -190,8 +196,7 @@ export class Mover {
     if (!isThere) {
       track.stop();
       if (!isMissing) return;
-      if (!migration.announced)
-        this.#step(track, abortMigration(track.startedAt, 'its interface is not there any more'));
+      if (!migration.announced) this.#step(track, abortMigration(track.startedAt, Reason.notThere));
       else if (migration.phase === 'ready') this.#step(track, unreadyMigration(track.startedAt));
       return;
     }
@@ -252,7 +257,7 @@ export class Mover {
   #afterSwitch(track: Track, port: Port, migration: Migration): void {
     const place = this.#membership.placeOf(port);
     if (!migration.announced && !place && this.#isKnown(migration.to) && this.#membership.otherPlaceOf(port)) {
-      this.#step(track, abortMigration(track.startedAt, 'its interface is at the old place again'));
+      this.#step(track, abortMigration(track.startedAt, Reason.back));
       return;
     }
     this.#whenProgrammed(track, port, place, (everywhere) => {
