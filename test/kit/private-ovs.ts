@@ -160,6 +160,10 @@ export class PrivateOvs {
   }
 
   async stop(): Promise<void> {
+    // Devices of bridges outlive a switch daemon that is only ended.
+    if (this.#devices === 'netdev' && existsSync(join(this.#dir, 'vs.ctl'))) {
+      for (const bridge of this.vsctl('list-br').split('\n').filter(Boolean)) this.vsctl('del-br', bridge);
+    }
     for (const child of this.#children.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const gone = new Promise((resolve) => child.once('exit', resolve));

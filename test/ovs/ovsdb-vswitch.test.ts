@@ -314,7 +314,6 @@ describe.skipIf(whyNotReal !== undefined)('tunnel ports of a real datapath', () 
     for (const stop of stops.splice(0)) stop();
   });
   afterAll(async () => {
-    ovs?.vsctl('--if-exists', 'del-br', 'nlkb');
     await ovs?.stop();
   });
   const keep = () => keeping(`unix:${ovs.database}`, stops);
