@@ -136,6 +136,37 @@ describe.skipIf(why !== undefined)('a hardware VTEP by REST', () => {
     expect(await lab.sum('netloom_hwvtep_learned_macs')).toBe(1);
   });
 
+  it('is a place that a port moves to, ready when the device has it, and told to others once the port is there', async () => {
+    const moving = '/v1/tenants/acme/ports/moving';
+    const mac = '02:00:00:00:00:55';
+    const to = { hypervisor: 'rack-2', port: 'p1', vlan: 55 };
+    const macs = (from: VtepDatabase) => from.ctl('list-remote-macs', 'netloom.acme/lan');
+    await lab.ok('PUT', moving, { network: 'lan', mac, binding: { hypervisor: 'rack', port: 'p2', vlan: 55 } });
+    await lab.poll(
+      async () => macs(other),
+      (text) => text.includes(`${mac} -> vxlan_over_ipv4/192.0.2.1\n`),
+      'where it is',
+    );
+    await lab.ok('PUT', `${moving}/migration`, { to });
+    await lab.until(`${moving}/migration`, ({ phase }) => phase === 'ready');
+    expect(other.ctl('list-bindings', 'ps1', 'p1')).toBe('0055 netloom.acme/lan');
+    expect(macs(device)).not.toContain(mac);
+    await lab.ok('POST', `${moving}/migration/complete`);
+    await lab.until(`${moving}/migration`, ({ phase }) => phase === 'done');
+    await lab.poll(
+      async () => [macs(device).includes(`${mac} -> vxlan_over_ipv4/192.0.2.22`), macs(other).includes(mac)],
+      ([there, here]) => there === true && here === false,
+      'where it has moved to',
+    );
+    expect(device.ctl('list-bindings', 'ps1', 'p2')).toBe('');
+    await lab.ok('DELETE', moving);
+    await lab.poll(
+      async () => macs(device),
+      (text) => !text.includes(mac),
+      'rows of the port',
+    );
+  });
+
   it('gets no transaction when the controller starts again', async () => {
     const before = [device, other].map((each) => each.rows());
     await lab.stop();

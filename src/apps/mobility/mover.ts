@@ -7,6 +7,7 @@ import {
   finishMigration,
   foreignEnd,
   isBeforeSwitch,
+  isForeignPlace,
   isMoving,
   type Member,
   type Membership,
@@ -99,7 +100,8 @@ export class Mover {
     if (change.kind === 'port') this.#tellPhase(change.before, change.after);
     for (const key of effect.ports) this.#look(key);
     // What is missing at a switch that has connected is known to be missing; and nobody waits for it any more.
-    if (change.kind === 'switch') for (const key of [...this.#tracks.keys()]) this.#look(key);
+    if (change.kind === 'switch' || change.kind === 'device')
+      for (const key of [...this.#tracks.keys()]) this.#look(key);
     for (const { before, after } of effect.places) {
       for (const port of [before?.port, after?.port]) if (port) this.#noteDeparture(port);
     }
@@ -190,7 +192,7 @@ export class Mover {
     const hasLeft = !isAtOldPlace && this.#isKnown(migration.from);
     track.leftAt = hasLeft ? (track.leftAt ?? clock.monotonic()) : undefined;
     const place = this.#membership.otherPlaceOf(port);
-    const isThere = place || foreignEnd(migration.to, state.desired);
+    const isThere = place || isForeignPlace(port, migration.to, state);
     const isMissing = !isThere && this.#isKnown(migration.to);
     track.unknown = (!isAtOldPlace && !hasLeft) || (!isThere && !isMissing);
     if (!isThere) {

@@ -1,8 +1,8 @@
 import type { Mac } from '../kernel/index.ts';
-import type { DesiredReader, Hypervisor, Network, Port } from '../model/index.ts';
+import type { Binding, DesiredReader, Hypervisor, Network, Port } from '../model/index.ts';
 import type { ObservedChange } from '../observed/index.ts';
 import type { NetworkState } from './app.ts';
-import { foreignHost } from './attachment.ts';
+import { foreignEnd, foreignHost } from './attachment.ts';
 import { isWelcome, type Membership } from './membership.ts';
 
 /** A physical port of a hardware VTEP with a VLAN, as observed state names it. */
@@ -11,6 +11,21 @@ export const devicePortKey = (port: string, vlan: number): string => `${port}/${
 /** What a port's binding to a hardware VTEP names there. */
 export const devicePortOf = ({ binding }: Port): string | undefined =>
   binding && 'vlan' in binding ? devicePortKey(binding.port, binding.vlan) : undefined;
+
+/**
+ * True when a place behind a tunnel endpoint of others is there for a port. A hardware VTEP's is when its database says that the port's
+ * network is bound there; of others nobody can tell.
+ */
+export function isForeignPlace(
+  { tenant, network }: Port,
+  binding: Binding,
+  { desired, observed }: NetworkState,
+): boolean {
+  const host = foreignEnd(binding, desired);
+  if (!host || !('vlan' in binding)) return host !== undefined;
+  const bound = observed.device(host.id)?.bindings.get(devicePortKey(binding.port, binding.vlan));
+  return bound === `${tenant}/${network}`;
+}
 
 /** Hardware VTEPs that ports of a network are bound to, by id. */
 export const devicesOf = ({ tenant, id }: Network, desired: DesiredReader): readonly Hypervisor[] =>
