@@ -222,7 +222,34 @@ function writeLcaf(writer: Writer, lcaf: Lcaf): void {
 export const ipText = (bytes: Buffer): string =>
   bytes.length === 4 ? bytes.join('.') : formatIp({ family: 6, value: BigInt(`0x${bytes.toString('hex')}`) });
 
+/** An IPv4 address in plain dotted form as a number: what every message has, so it is read here at once. Undefined for other forms. */
+export function dottedQuad(text: string): number | undefined {
+  let value = 0;
+  let part = -1;
+  let parts = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const digit = i === text.length ? -2 : text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) {
+      // No leading zeros: some read them as octal.
+      if (part === 0) return undefined;
+      part = part < 0 ? digit : part * 10 + digit;
+      if (part > 255) return undefined;
+    } else if (digit === -2 && part >= 0) {
+      value = value * 256 + part;
+      part = -1;
+      parts++;
+    } else return undefined;
+  }
+  return parts === 4 ? value : undefined;
+}
+
 function ipBytes(afi: 'ipv4' | 'ipv6', text: string): Buffer {
+  const quad = afi === 'ipv4' ? dottedQuad(text) : undefined;
+  if (quad !== undefined) {
+    const bytes = Buffer.allocUnsafe(4);
+    bytes.writeUInt32BE(quad);
+    return bytes;
+  }
   const parsed = parseIp(text);
   const [family, size] = afi === 'ipv4' ? [4, 4] : [6, 16];
   if (!parsed || parsed.family !== family) throw new LispError('address', afi, 0, `"${text}" is no ${afi} address`);

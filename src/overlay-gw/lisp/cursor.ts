@@ -47,45 +47,73 @@ export class Reader {
   }
 }
 
+/** Room that a writer starts with; most messages fit. */
+const ROOM = 256;
+
 /** Appends to a message. Throws LispError for a value that its field cannot hold. */
 export class Writer {
-  readonly #parts: Buffer[] = [];
+  #bytes = Buffer.allocUnsafe(ROOM);
   #length = 0;
 
   get length(): number {
     return this.#length;
   }
 
+  /** Makes room for so many bytes more; answers where they begin. */
+  #take(count: number): number {
+    const at = this.#length;
+    this.#length = at + count;
+    if (this.#length > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(this.#length, 2 * this.#bytes.length));
+      this.#bytes.copy(grown, 0, 0, at);
+      this.#bytes = grown;
+    }
+    return at;
+  }
+
   raw(bytes: Uint8Array): this {
-    this.#parts.push(Buffer.from(bytes));
-    this.#length += bytes.length;
+    const at = this.#take(bytes.length);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
   hex(text: string): this {
-    return this.raw(Buffer.from(text, 'hex'));
+    const size = text.length >>> 1;
+    const at = this.#take(size);
+    if (this.#bytes.write(text, at, size, 'hex') !== size) {
+      throw new LispError('message', 'hex', at, `"${text}" is no hex text`);
+    }
+    return this;
   }
 
-  #number(value: number, bytes: number): this {
-    if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * bytes)) {
+  #check(value: number, most: number): void {
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      const bytes = most === 0xff ? 1 : most === 0xffff ? 2 : 4;
       throw new LispError('message', 'number', this.#length, `${value} does not fit ${bytes} bytes`);
     }
-    const buffer = Buffer.alloc(bytes);
-    buffer.writeUIntBE(value, 0, bytes);
-    return this.raw(buffer);
   }
 
   u8(value: number): this {
-    return this.#number(value, 1);
+    this.#check(value, 0xff);
+    const at = this.#take(1);
+    this.#bytes[at] = value;
+    return this;
   }
   u16(value: number): this {
-    return this.#number(value, 2);
+    this.#check(value, 0xffff);
+    const at = this.#take(2);
+    this.#bytes.writeUInt16BE(value, at);
+    return this;
   }
   u32(value: number): this {
-    return this.#number(value, 4);
+    this.#check(value, 0xffff_ffff);
+    const at = this.#take(4);
+    this.#bytes.writeUInt32BE(value, at);
+    return this;
   }
 
+  /** A copy of what was written, of its size. */
   bytes(): Buffer {
-    return Buffer.concat(this.#parts, this.#length);
+    return Buffer.from(this.#bytes.subarray(0, this.#length));
   }
 }

@@ -1,5 +1,5 @@
 import { formatIp, formatMac, parseIp, parseMac } from '../../controller/kernel/index.ts';
-import type { Address } from './address.ts';
+import { type Address, dottedQuad } from './address.ts';
 import { type Bits, maskBits, type Width } from './trie.ts';
 
 /** Families of EIDs that can be looked up. */
@@ -26,6 +26,10 @@ export function eidPrefix(eid: Address, length: number): EidPrefix | undefined {
   if (eid.afi === 'none' || eid.afi === 'name') return undefined;
   const family = eid.afi === 'ieee802' ? 'mac' : eid.afi;
   const width = widthOf[family];
+  const quad = family === 'ipv4' ? dottedQuad(eid.address) : undefined;
+  if (quad !== undefined) {
+    return length > width ? undefined : { instanceId: 0, family, bits: maskBits([quad], length), length };
+  }
   const value = family === 'mac' ? parseMac(eid.address) : parseIp(eid.address)?.value;
   if (value === undefined || length > width) return undefined;
   return { instanceId: 0, family, bits: maskBits(bitsOf(BigInt(value), width), length), length };

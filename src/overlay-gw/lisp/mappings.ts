@@ -109,8 +109,8 @@ export class Mappings {
   readonly #tries = new Map<string, PrefixTrie<Entry>>();
   /** Entries that may have something that runs out in a slot; once for each time that they were renewed. */
   readonly #slots = new Map<number, Entry[]>();
-  /** What somebody registered last, and as text: most of what one router registers is the same but for the prefix, and then kept once. */
-  readonly #commons = new Map<string, { readonly text: string; readonly common: Common }>();
+  /** What somebody registered last: most of what one router registers is the same but for the prefix, and then kept once. */
+  readonly #commons = new Map<string, Common>();
   readonly #listener: MappingListener;
   readonly #registrations: RegistrationListener | undefined;
   #swept: number;
@@ -143,7 +143,7 @@ export class Mappings {
     const held = entry.registrations;
     const before = held.find((each) => each.by === by);
     const others = held.filter((each) => each !== before && (merge || pinned || each.pinned));
-    const same = before !== undefined && sameBody(before, kept);
+    const same = before !== undefined && sameRegistration(before, kept);
     const renewed = same && held.length === others.length + 1;
     entry.registrations = [...others, kept];
     // What objects say is the same whatever order they came in, after a restart too.
@@ -168,13 +168,14 @@ export class Mappings {
   }
 
   #common({ by, record, proxyReply, siteId, pinned }: Registering): Common {
+    const last = this.#commons.get(by);
+    if (last && last.proxyReply === proxyReply && last.siteId === siteId && last.pinned === pinned) {
+      if (sameBody(last.body, record)) return last;
+    }
     const { eid: _eid, maskLength: _length, ...body } = record;
     const common = { by, body, proxyReply, siteId, pinned };
-    const last = this.#commons.get(by);
-    const text = JSON.stringify(common);
-    if (last?.text === text) return last.common;
     if (this.#commons.size >= REMEMBERED) this.#commons.clear();
-    this.#commons.set(by, { text, common });
+    this.#commons.set(by, common);
     return common;
   }
 
@@ -319,13 +320,39 @@ const readTrieKey = (key: string): TrieKey => {
 const byTrie = (a: TrieKey, b: TrieKey): number =>
   a.instanceId - b.instanceId || (a.family < b.family ? -1 : a.family > b.family ? 1 : 0);
 
-const sameBody = (a: Registration, b: Registration): boolean =>
-  (a.body === b.body || JSON.stringify(a.body) === JSON.stringify(b.body)) &&
-  JSON.stringify(a.eid) === JSON.stringify(b.eid);
+const sameRegistration = (a: Registration, b: Registration): boolean =>
+  sameBody(a.body, b.body) && sameWritten(a.eid, b.eid);
+
+const sameBody = (a: RecordBody, b: RecordBody): boolean =>
+  a === b ||
+  (a.ttl === b.ttl &&
+    a.action === b.action &&
+    a.authoritative === b.authoritative &&
+    a.reserved === b.reserved &&
+    a.reserved2 === b.reserved2 &&
+    a.version === b.version &&
+    a.locators.length === b.locators.length &&
+    a.locators.every((each, i) => sameLocator(each, b.locators[i]!)));
+
+const sameLocator = (a: Locator, b: Locator): boolean =>
+  a.priority === b.priority &&
+  a.weight === b.weight &&
+  a.multicastPriority === b.multicastPriority &&
+  a.multicastWeight === b.multicastWeight &&
+  a.reserved === b.reserved &&
+  a.local === b.local &&
+  a.probed === b.probed &&
+  a.reachable === b.reachable &&
+  sameWritten(a.rloc, b.rloc);
+
+function sameWritten(a: Address | undefined, b: Address | undefined): boolean {
+  if (a === b) return true;
+  if (a?.afi === 'ipv4' && b?.afi === 'ipv4') return a.address === b.address;
+  return JSON.stringify(a) === JSON.stringify(b);
+}
 
 /** True when we would write the prefix's address the same way. */
-const sameAddress = (eid: Address, prefix: EidPrefix): boolean =>
-  JSON.stringify(eid) === JSON.stringify(addressOf(prefix));
+const sameAddress = (eid: Address, prefix: EidPrefix): boolean => sameWritten(eid, addressOf(prefix));
 
 const locatorKey = ({ rloc }: Locator): string => JSON.stringify(rloc);
 

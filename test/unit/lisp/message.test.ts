@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   type Address,
   decodeLisp,
+  dottedQuad,
   encodeLisp,
   isAuthentic,
   LispError,
@@ -329,5 +330,34 @@ describe('netloom wire decode --protocol lisp', () => {
       fatal: true,
       problems: [{ code: 'NL_LISP', structure: 'header', field: 'type', offset: 0 }],
     });
+  });
+});
+
+describe('an IPv4 address', () => {
+  it.each([
+    ['10.1.2.3', 0x0a010203],
+    ['0.0.0.0', 0],
+    ['255.255.255.255', 0xffffffff],
+    ['10.0.0.100', 0x0a000064],
+  ])('%s is read as a number', (text, value) => {
+    expect(dottedQuad(text)).toBe(value);
+  });
+
+  it.each([
+    '',
+    '1.2.3',
+    '1.2.3.4.5',
+    '1..2.3',
+    '.1.2.3.4',
+    '1.2.3.4.',
+    '256.1.1.1',
+    '01.2.3.4',
+    '1.2.3.x',
+    ' 1.2.3.4',
+    '1.2.3.-4',
+    '::1',
+    '1.2.3.4/8',
+  ])('%j is left to others to read', (text) => {
+    expect(dottedQuad(text)).toBeUndefined();
   });
 });
