@@ -45,6 +45,9 @@ export interface ReconcilerParts<Wanted, Problem> {
   readonly told: (status: KeeperStatus<Problem>) => void;
 }
 
+/** What it needs of a client. */
+type Session = Pick<OvsdbClient, 'ready' | 'update'>;
+
 const RETRY_MS: RetryPauses = [1_000, 30_000];
 
 /** Pause before the attempt that follows so many failures, ms: doubled each time up to the longest. */
@@ -56,7 +59,7 @@ export const pauseAfter = (failures: number, [first, longest]: RetryPauses = RET
  * again after growing pauses when the database refuses. One comparison at a time; what is wanted or heard meanwhile is compared after it.
  */
 export class Reconciler<Wanted, Problem> {
-  readonly #client: () => OvsdbClient;
+  readonly #client: () => Session;
   readonly #parts: ReconcilerParts<Wanted, Problem>;
   #wanted: Wanted | undefined;
   #status: KeeperStatus<Problem>;
@@ -67,7 +70,7 @@ export class Reconciler<Wanted, Problem> {
   readonly #waiting = new Set<() => void>();
 
   /** `client` is asked for when it is needed: its handlers come here, so it is made later. */
-  constructor(client: () => OvsdbClient, parts: ReconcilerParts<Wanted, Problem>) {
+  constructor(client: () => Session, parts: ReconcilerParts<Wanted, Problem>) {
     this.#client = client;
     this.#parts = parts;
     this.#status = { state: 'away', reason: 'no session yet', since: parts.clock.now(), problems: [] };
