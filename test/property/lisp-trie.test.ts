@@ -87,4 +87,30 @@ describe.each([32, 48, 128] as const)('a trie of %i bits', (width) => {
       { numRuns: 300 },
     );
   });
+
+  it('goes on behind any place, stored or not, as if it had begun at the front', () => {
+    const ordered = (a: Prefix, b: Prefix): number =>
+      a.bits.reduce((order, word, i) => order || word - b.bits[i]!, 0) || a.length - b.length;
+    fc.assert(
+      fc.property(
+        fc.array(prefix(width), { maxLength: 40 }),
+        fc.array(prefix(width), { minLength: 1, maxLength: 8 }),
+        prefix(width),
+        (all, places, block) => {
+          const trie = new PrefixTrie<number>(width);
+          all.forEach(({ bits, length }, value) => {
+            trie.set(bits, length, value);
+          });
+          const everything = [...trie.within(block.bits, block.length)];
+          expect([...everything].sort(ordered)).toEqual(everything);
+          for (const place of [...places, ...all]) {
+            expect([...trie.within(block.bits, block.length, place)]).toEqual(
+              everything.filter((each) => ordered(each, place) > 0),
+            );
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
 });
