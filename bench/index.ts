@@ -256,6 +256,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const { overlayBench } = await import('./overlay.ts');
     await overlayBench();
   },
+  moves: async () => {
+    const { movesBench } = await import('./overlay.ts');
+    await movesBench();
+  },
   networks: async () => {
     const { networksBench } = await import('./networks.ts');
     await networksBench();

@@ -60,8 +60,8 @@ interface Status {
 }
 interface Blackout {
   readonly outage_ms: number;
-  readonly 'a->b': { readonly sent: number; readonly lost: number };
-  readonly 'b->a': { readonly sent: number; readonly lost: number };
+  readonly 'a->b': { readonly sent: number; readonly lost: number; readonly duplicates: number };
+  readonly 'b->a': { readonly sent: number; readonly lost: number; readonly duplicates: number };
 }
 
 class Client extends RestClient {
@@ -249,12 +249,74 @@ class World {
     say('one more network and port', { label, medianMs: median(times), maxMs: Math.max(...times) });
   }
 
-  async blackout(during: string): Promise<Blackout> {
-    return this.lab.json<Blackout>('blackout', 'vm1', 'vm3', '--interval', '2', '--during', during);
+  async blackout(during: string, intervalMs = 2): Promise<Blackout> {
+    return this.lab.json<Blackout>('blackout', 'vm1', 'vm3', '--interval', String(intervalMs), '--during', during);
+  }
+
+  /** Moves vm3 to and fro in each of the ways that `ovn-bench move` has, and one more. */
+  async moves(label: string, runs: number): Promise<void> {
+    const port = `http://${this.rest.http}/v1/tenants/t1/ports/vm3`;
+    const move = `${join(this.lab.folder, 'lab')} --name ${NAME} move-vm vm3`;
+    const announce = (to: string, policy: object): string => {
+      const body = JSON.stringify({ to: { hypervisor: to, interfaceId: this.status.vms['vm3']!.iface_id }, ...policy });
+      return `curl -sf -o /dev/null -X PUT -H "content-type: application/json" -d '${body}' "${port}/migration?wait=ready"`;
+    };
+    const complete = `curl -sf -o /dev/null -X POST ${port}/migration/complete`;
+    const quoted = (command: string): string => `'${command.replaceAll("'", `'\\''`)}'`;
+    const live = (to: string, policy: object): string =>
+      `${move} ${to} --precopy 300 --before ${quoted(announce(to, policy))} --after ${quoted(complete)}`;
+    const cases: Readonly<Record<string, (to: string) => string>> = {
+      rebind: (to) => `${move} ${to} --mode rebind`,
+      'rebind pause=100': (to) => `${move} ${to} --mode rebind --pause 100`,
+      live: (to) => live(to, {}),
+      'live rarp': (to) => live(to, { deliver: 'active', activateOn: ['rarp'] }),
+      'live unannounced': (to) => `${move} ${to} --precopy 300`,
+    };
+    for (const [how, command] of Object.entries(cases)) {
+      const results: Blackout[] = [];
+      for (let i = 0; i < runs; i++) {
+        const { binding } = await this.rest.ok('GET', '/v1/tenants/t1/ports/vm3');
+        results.push(await this.blackout(command(binding.hypervisor === 'hv2' ? 'hv3' : 'hv2'), 1));
+        await this.rest.until('/v1/tenants/t1/ports/vm3/migration', ({ phase }) => phase === 'done');
+      }
+      const outages = results.map(({ outage_ms }) => outage_ms);
+      const sum = (pick: (way: Blackout['a->b']) => number): number =>
+        median(results.map(({ 'a->b': there, 'b->a': back }) => pick(there) + pick(back)));
+      say('move', {
+        label,
+        how,
+        runs,
+        outageMedianMs: median(outages),
+        outageMaxMs: Math.max(...outages),
+        lost: sum(({ lost }) => lost),
+        twice: sum(({ duplicates }) => duplicates),
+      });
+    }
   }
 }
 
 const hex = (value: number): string => value.toString(16).padStart(2, '0');
+
+/** `npm run bench -- moves`: machines that move between hypervisors, alone and with many networks present. */
+export async function movesBench(runs = 9, networks = 1_000): Promise<void> {
+  const lab = Lab.find();
+  if (!lab) {
+    console.log('moves: skipped, there is no lab in ../shared/lab');
+    return;
+  }
+  for (const size of [0, networks]) {
+    const world = await World.up(lab, 2);
+    try {
+      if (size > 0) {
+        await world.taps(size);
+        await world.bulk(size);
+      }
+      await world.moves(`${size} further networks`, runs);
+    } finally {
+      await world.down();
+    }
+  }
+}
 
 /** Runs the parts named, all when none is. */
 export async function overlayBench(sizes: readonly number[] = [100, 1_000]): Promise<void> {
