@@ -270,9 +270,13 @@ export class OverlayNet {
     await this.#script.do({ op: 'vswitchd', hypervisor: hypervisor.name, up });
   }
 
-  /** Puts a cable between the integration bridges of two hypervisors. */
-  async cable(a: LabHypervisor, b: LabHypervisor): Promise<void> {
-    await this.#script.do({ op: 'cable', hypervisors: [a.name, b.name] });
+  /** Puts a cable between bridges of two hypervisors, which are made if need be; '' for none. Resolves to the names of its ends. */
+  async cable(
+    [a, b]: readonly [LabHypervisor, LabHypervisor],
+    bridges: readonly [string, string] = ['br-int', 'br-int'],
+  ): Promise<readonly [string, string]> {
+    const { interfaces } = await this.#script.do({ op: 'cable', hypervisors: [a.name, b.name], bridges });
+    return interfaces as [string, string];
   }
 
   /** Takes a hypervisor off the underlay, or back. */

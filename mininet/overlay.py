@@ -19,7 +19,8 @@ Prints one JSON line when all stands, then takes one JSON command a line on stan
 {"op": "land", "vm": NAME, "hypervisor": NAME} (it runs there from now on), {"op": "rebind", "vm": NAME, "from": NAME, "to": NAME} (its
 interface id changes hypervisor, then it lands), {"op": "manager", "hypervisor": NAME,
 "target": "tcp:HOST:PORT" | ""}, {"op": "restart", "hypervisor": NAME}, {"op": "vswitchd", "hypervisor": NAME, "up": false},
-{"op": "cable", "hypervisors": [NAME, NAME]} (a cable between two br-int), {"op": "underlay", "hypervisor": NAME, "up": false},
+{"op": "cable", "hypervisors": [NAME, NAME], "bridges": [NAME, NAME]} (a cable between br-int or other bridges, or "" for none; answers
+{"interfaces": [NAME, NAME]}), {"op": "underlay", "hypervisor": NAME, "up": false},
 {"op": "vsctl", "hypervisor": NAME, "args": [...]}, {"op": "vtep", "device": NAME, "args": [...]}, {"op": "lose", "device": NAME},
 {"op": "stop"}. Ends, and removes what it made, on "stop", on end of input, SIGTERM
 or SIGINT. What a killed run of the same prefix left behind is removed at the start. Commands inside run from outside:
@@ -405,9 +406,13 @@ def obey(net, facts, command):
         ends = [net.get(name) for name in command["hypervisors"]]
         names = [f"{node.name}c{other.name[-1]}" for node, other in zip(ends, reversed(ends))]
         ends[0].cmd(f"ip link add {names[0]} type veth peer name {names[1]} netns {ends[1].pid}")
-        for node, name in zip(ends, names):
+        for node, name, bridge in zip(ends, names, command.get("bridges", ["br-int", "br-int"])):
             node.cmd(f"ethtool -K {name} tx off; ip link set {name} up mtu {facts['hypervisors'][node.name]['mtu']}")
-            node.vsctl("add-port", "br-int", name)
+            if bridge:
+                node.vsctl(
+                    "--may-exist", "add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=netdev", "--", "add-port", bridge, name
+                )
+        return {"interfaces": names}
     elif op == "underlay":
         fact = facts["hypervisors"][command["hypervisor"]]
         net.get(command["hypervisor"]).cmd(f"ip link set {fact['underlay']} {'up' if command['up'] else 'down'}")

@@ -10,6 +10,8 @@ export {
   isForeign,
   physicalOf,
   resolveBinding,
+  vlanInterface,
+  vlanOf,
 } from './core/attachment.ts';
 export * from './core/devices.ts';
 export {

@@ -336,7 +336,7 @@ export class World {
 function bindingOf({ on, at }: PortSpec): Binding | undefined {
   if (!on) return at && { switch: dpid(at[0]), port: at[1] };
   const [hypervisor, name, vlan] = on;
-  return vlan === undefined ? { hypervisor, interfaceId: name } : { hypervisor, port: name, vlan };
+  return vlan === undefined ? { hypervisor, interfaceId: name } : { hypervisor, port: name, vlan, standby: [] };
 }
 
 function rulesOn(at: Dpid, placements: Iterable<{ owner: Owner; placement: Placement }>): Map<string, Rule> {

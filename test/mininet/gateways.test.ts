@@ -160,7 +160,7 @@ describe('a segment on VXLAN and NVGRE', () => {
 
 describe('a segment on VXLAN and the fabric', () => {
   it('connects machines behind cabled switches with those behind tunnels', async () => {
-    await lab.net.cable(hypervisor(1), hypervisor(4));
+    await lab.net.cable([hypervisor(1), hypervisor(4)]);
     await netloom.until('/v1/links', ({ items }) => items.length === 2);
     for (const tenant of TENANTS) {
       await netloom.ok('DELETE', `/v1/tenants/${tenant}/networks/far?cascade=true`);
@@ -187,3 +187,69 @@ describe('a segment on VXLAN and the fabric', () => {
     expect(JSON.stringify(left)).not.toContain('/networks/cabled');
   });
 });
+
+describe('a segment on VXLAN and a VLAN', () => {
+  const VLAN = 100;
+  const legacy = { ip: '10.0.0.100', mac: '02:1e:9a:c0:00:64' };
+  /** A host that knows nothing of tunnels, in the namespace of the fourth hypervisor. */
+  const host = (): LabHypervisor => hypervisor(4);
+  const uplink = '/v1/tenants/t1/ports/uplink';
+
+  it('reaches hosts of the VLAN on a physical port of the gateway, which are found by what they send', async () => {
+    // A bridge of the third hypervisor plays the switch of a building: cables with tags to the bridges of both gateways, and the host's end
+    // of the VLAN.
+    for (const n of [1, 2]) await lab.net.cable([hypervisor(n), hypervisor(3)], ['br-ex', 'br-house']);
+    const [socket, nic] = await lab.net.cable([hypervisor(3), host()], ['br-house', '']);
+    await lab.net.vsctl(hypervisor(3), 'set', 'Port', socket, `tag=${VLAN}`);
+    const set = [`ip link set ${nic} address ${legacy.mac} mtu 1450`, `ip addr add ${legacy.ip}/24 dev ${nic}`];
+    for (const command of set) expect(await inHost(host(), command.split(' '))).toMatchObject({ code: 0, output: '' });
+
+    await netloom.ok('PUT', `${uplink}?wait=ready&timeout=20s`, {
+      network: 'lan',
+      mac: 'learned',
+      binding: { hypervisor: hypervisor(1).name, port: 'br-ex', vlan: VLAN, standby: [hypervisor(2).name] },
+    });
+    expect(await lab.net.vsctl(hypervisor(1), 'get', 'Port', await patchOf(1), 'tag')).toContain(String(VLAN));
+    // With a machine on the other gateway, on the gateway itself, and behind another switch than both.
+    for (const n of [1, 2, 3]) {
+      expect(await ping(host(), at(n, 't1').ip), `to ${n}`).toBe(true);
+      expect(await ping(at(n, 't1'), legacy.ip), `from ${n}`).toBe(true);
+    }
+    const { items } = await netloom.ok('GET', '/v1/hosts?limit=100');
+    expect(items).toMatchObject([{ mac: legacy.mac, switch: hypervisor(1).dpid }]);
+    // The other tenant has the same addresses and is not reached.
+    expect(await ping(at(3, 't2'), legacy.ip, 1)).toBe(false);
+  }, 60_000);
+
+  it('is carried by the standby when the gateway dies: hosts are taken along, and the VLAN hears where to send', async () => {
+    await lab.net.vswitchd(hypervisor(1), false);
+    await netloom.until('/v1/hosts?limit=100', ({ items }) => items[0]?.switch === hypervisor(2).dpid);
+    for (const n of [2, 3]) expect(await ping(at(n, 't1'), legacy.ip), `from ${n}`).toBe(true);
+    await lab.net.vswitchd(hypervisor(1), true);
+    await netloom.until(`/v1/hypervisors/${hypervisor(1).name}`, isReady);
+    await inSync();
+    await lab.tunnelsAre((state) => state === 'up');
+    for (const n of [1, 2, 3]) expect(await ping(host(), at(n, 't1').ip), `to ${n}`).toBe(true);
+  }, 60_000);
+
+  it('takes its ports out of the bridges when it is deleted, and says what is missing when there is no such port', async () => {
+    await netloom.ok('DELETE', uplink);
+    for (const n of [1, 2]) {
+      const left = async (): Promise<string> =>
+        (await lab.net.vsctl(hypervisor(n), 'list-ports', 'br-int')) +
+        (await lab.net.vsctl(hypervisor(n), 'list-ports', 'br-ex'));
+      await expect.poll(left, { timeout: 5_000 }).not.toMatch(/nl[vw]-/);
+    }
+    await netloom.ok('PUT', uplink, {
+      network: 'lan',
+      mac: 'learned',
+      binding: { hypervisor: hypervisor(1).name, port: 'eth99', vlan: VLAN },
+    });
+    await netloom.until(uplink, (body) => body.status.conditions[0].reason === 'VlanUnknown');
+    await netloom.ok('DELETE', uplink);
+  });
+});
+
+/** The far end of the patch to a VLAN. */
+const patchOf = async (n: number): Promise<string> =>
+  (await lab.net.vsctl(hypervisor(n), 'list-ports', 'br-ex')).split('\n').find((name) => name.startsWith('nlw-'))!;

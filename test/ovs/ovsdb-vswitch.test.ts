@@ -11,7 +11,7 @@ import {
   type RowChange,
   tunnelStates,
   VswitchKeeper,
-  type WantedTunnel,
+  type WantedPort,
   type WantedVswitch,
   watchedTunnel,
 } from '../../src/overlay-gw/ovsdb/index.ts';
@@ -48,7 +48,7 @@ class Ears {
 const owner = 'test-owner';
 const vxlan = flowTunnel({ name: 'nl-vxlan', bridge: 'kbr', type: 'vxlan', localIp: '127.0.0.1' });
 const gre = flowTunnel({ name: 'nl-gre', bridge: 'kbr', type: 'gre' });
-const wanting = (tunnels: readonly WantedTunnel[], more: Partial<WantedVswitch> = {}): WantedVswitch => ({
+const wanting = (tunnels: readonly WantedPort[], more: Partial<WantedVswitch> = {}): WantedVswitch => ({
   owner,
   tunnels,
   ...more,

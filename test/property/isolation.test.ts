@@ -71,7 +71,7 @@ class Oracle {
     for (const extension of desired.networks.values()) {
       if (!side || extension.extends === undefined || extension.tenant !== side.tenant) continue;
       if (side !== extension && side.id !== extension.extends) continue;
-      const found = observed.gateway(extension.index);
+      const found = observed.gateway(`network/${extension.index}`);
       if (found === undefined || !observed.switches.has(found.dpid)) return undefined;
       const { dpid: gateway, former } = found;
       const hypervisor = desired.hypervisorByDpid(gateway);

@@ -205,7 +205,10 @@ export function makeWorld(defaultNetwork: boolean, inRow: boolean, join?: Join):
   TENANTS.forEach((tenantId, nth) => {
     w.network(tenantId, 'n', { transport: join[0] });
     w.network(tenantId, 'm', { transport: join[1], extends: 'n', gateways });
-    w.observed.gatewayIs(w.desired.networks.get(`${tenantId}/m`)!.index, { dpid: dpid(nth + 1), former: undefined });
+    w.observed.gatewayIs(`network/${w.desired.networks.get(`${tenantId}/m`)!.index}`, {
+      dpid: dpid(nth + 1),
+      former: undefined,
+    });
   });
   for (let n = 1; inRow && n <= SWITCHES; n++) {
     hypervisor(w, n, [4]);
@@ -292,7 +295,7 @@ export async function perform(w: World, e: Edit): Promise<void> {
       const extension = w.desired.networks.get(`${e.tenant}/m`);
       if (!extension) return;
       const former = e.former === undefined || e.former === e.n ? undefined : dpid(e.former);
-      w.observed.gatewayIs(extension.index, e.n === undefined ? undefined : { dpid: dpid(e.n), former });
+      w.observed.gatewayIs(`network/${extension.index}`, e.n === undefined ? undefined : { dpid: dpid(e.n), former });
       return;
     }
     case 'hypervisor':

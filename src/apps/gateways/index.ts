@@ -1,4 +1,5 @@
 import { type App, AppId } from '../../controller/index.ts';
+import { Announcer } from './announcer.ts';
 import { Elector, type GatewaySettings } from './elector.ts';
 import { declareGatewayMetrics } from './metrics.ts';
 
@@ -10,16 +11,22 @@ export type { GatewaySettings } from './elector.ts';
  */
 export function gatewaysApp(): App {
   let elector: Elector | undefined;
+  let announcer: Announcer | undefined;
   return {
     name: 'gateways',
     id: AppId.gateways,
     start(context) {
-      const running = new Elector(context, context.settings as GatewaySettings);
+      const announcing = new Announcer(context);
+      announcer = announcing;
+      const running = new Elector(context, context.settings as GatewaySettings, announcing);
       elector = running;
       declareGatewayMetrics(context, running.counters);
       context.onChange((change) => running.changed(change));
       context.onStatus('network', (network) => running.verdict(network));
     },
-    stop: () => elector?.close(),
+    stop() {
+      elector?.close();
+      announcer?.close();
+    },
   };
 }

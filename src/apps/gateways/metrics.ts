@@ -11,7 +11,7 @@ export function declareGatewayMetrics({ metrics, state }: AppContext, counters: 
     collect: () => {
       const counts = { active: 0, none: 0 };
       for (const { index, extends: extended } of state.desired.networks.values()) {
-        if (extended !== undefined) counts[state.observed.gateway(index) ? 'active' : 'none']++;
+        if (extended !== undefined) counts[state.observed.gateway(`network/${index}`) ? 'active' : 'none']++;
       }
       return Object.entries(counts).map(([is, value]) => ({ labels: { state: is }, value }));
     },

@@ -100,7 +100,7 @@ function switchRules(network: Network, dpid: Dpid, membership: Membership, state
 /** The hypervisor whose switch may still carry frames over because it has not heard that another one does. */
 function formerGateway(network: Network, { desired, observed }: NetworkState): string | undefined {
   const extension = network.extends === undefined ? desired.otherSide(network) : network;
-  const former = extension && observed.gateway(extension.index)?.former;
+  const former = extension && observed.gateway(`network/${extension.index}`)?.former;
   return former === undefined ? undefined : desired.hypervisorByDpid(former)?.id;
 }
 

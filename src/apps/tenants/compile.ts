@@ -106,7 +106,7 @@ function* quotaEdited(change: StateChange & { kind: 'tenant' }, state: NetworkSt
   if (!limitTurned && was?.bandwidthKbps === is?.bandwidthKbps && was?.packetInRate === is?.packetInRate) return;
   const switches = new Set<Dpid>();
   for (const port of state.desired.portsOf(tenant)) {
-    const places = allBoundTo(port, state.desired);
+    const places = allBoundTo(port, state);
     for (const { dpid } of places) switches.add(dpid);
     if (limitTurned && places.length > 0) yield portOwner(port);
   }

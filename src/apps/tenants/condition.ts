@@ -10,6 +10,7 @@ import {
   type Port,
   physicalOf,
   speaks,
+  vlanOf,
 } from '../../controller/index.ts';
 import { type DeviceCondition, deviceCondition } from './device-condition.ts';
 
@@ -24,6 +25,7 @@ export interface PortCondition {
     | 'NotVxlan'
     | DeviceCondition['reason']
     | 'InterfaceUnknown'
+    | 'VlanUnknown'
     | 'InterfaceAmbiguous'
     | 'InterfaceFailed'
     | 'NotInOverlay'
@@ -46,7 +48,7 @@ export function portCondition(port: Port, state: NetworkState): PortCondition | 
   if (!port.binding) return unplaced('NotBound', 'the port is bound to nothing');
   const network = state.desired.networks.get(`${port.tenant}/${port.network}`);
   if (!network) return unplaced('NetworkUnknown', `network ${port.network} does not exist`);
-  const bound = boundTo(port, state.desired);
+  const bound = boundTo(port, state);
   if (!bound) {
     const { hypervisor } = port.binding as { readonly hypervisor: string };
     const named = state.desired.hypervisors.get(hypervisor);
@@ -99,6 +101,14 @@ function unresolved(bound: BoundTo, sw: ObservedSwitch, observed: ObservedReader
   const ports = [...sw.ports.values()];
   if ('interfaceId' in bound) {
     const count = ports.filter(({ interfaceId }) => interfaceId === bound.interfaceId).length;
+    const vlan = count === 0 ? vlanOf(bound.interfaceId) : undefined;
+    if (vlan) {
+      const where = `switch ${sw.dpid} has no way to VLAN ${vlan.vlan} of ${vlan.port}`;
+      return unplaced(
+        'VlanUnknown',
+        `${where}: there is no bridge with such a port besides it, or its database is away`,
+      );
+    }
     return count > 1
       ? unplaced('InterfaceAmbiguous', `${count} ports of switch ${sw.dpid} have iface-id ${bound.interfaceId}`)
       : unplaced('InterfaceUnknown', `no port of switch ${sw.dpid} has iface-id ${bound.interfaceId}`);

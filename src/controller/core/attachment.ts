@@ -7,26 +7,45 @@ export type BoundTo =
   | { readonly dpid: Dpid; readonly port: string | number }
   | { readonly dpid: Dpid; readonly interfaceId: string };
 
-/** Where a port is bound to, by switch or by hypervisor; undefined when it is bound to nothing that has a switch of ours. */
-export const boundTo = (port: Port | undefined, desired: DesiredReader): BoundTo | undefined =>
-  resolveBinding(port?.binding, desired);
-
-/** The same for all places of a port: two while it moves, that which counts first. */
-export const allBoundTo = (port: Port, desired: DesiredReader): readonly BoundTo[] =>
-  bindingsOf(port).flatMap((binding) => resolveBinding(binding, desired) ?? []);
-
-/** The switch of ours that a binding names, and what names the physical port there. */
-export function resolveBinding(binding: Binding | undefined, desired: DesiredReader): BoundTo | undefined {
-  if (!binding) return undefined;
-  if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
-  if (!('interfaceId' in binding)) return undefined;
-  const dpid = desired.hypervisors.get(binding.hypervisor)?.datapathId;
-  return dpid === undefined ? undefined : { dpid, interfaceId: binding.interfaceId };
+/** What bindings are resolved against. */
+interface Whole {
+  readonly desired: DesiredReader;
+  readonly observed: ObservedReader;
 }
 
-/** True when a binding to a hypervisor says what one of this kind needs: a hardware VTEP has ports and VLANs, others interfaces. */
-export const isFit = (binding: Binding, { physicalSwitch }: Hypervisor): boolean =>
-  (physicalSwitch === undefined) === 'interfaceId' in binding;
+/** Where a port is bound to, by switch or by hypervisor; undefined when it is bound to nothing that has a switch of ours. */
+export const boundTo = (port: Port | undefined, state: Whole): BoundTo | undefined =>
+  port && resolveBinding(port.binding, port, state);
+
+/** The same for all places of a port: two while it moves, that which counts first. */
+export const allBoundTo = (port: Port, state: Whole): readonly BoundTo[] =>
+  bindingsOf(port).flatMap((binding) => resolveBinding(binding, port, state) ?? []);
+
+/** Id of the interface that leads to a VLAN on a port of a hypervisor. */
+export const vlanInterface = (port: string, vlan: number): string => `netloom-vlan/${vlan}/${port}`;
+
+/** The VLAN that an interface of this id leads to; undefined when it does not lead to one. */
+export function vlanOf(interfaceId: string): { readonly port: string; readonly vlan: number } | undefined {
+  const [, vlan, port] = /^netloom-vlan\/(\d+)\/(.+)$/.exec(interfaceId) ?? [];
+  return vlan === undefined || port === undefined ? undefined : { port, vlan: Number(vlan) };
+}
+
+/** The switch of ours that a binding of a port names, and what names the physical port there. */
+export function resolveBinding(binding: Binding | undefined, port: Port, state: Whole): BoundTo | undefined {
+  if (!binding) return undefined;
+  if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
+  const { datapathId } = state.desired.hypervisors.get(binding.hypervisor) ?? {};
+  if ('interfaceId' in binding) {
+    return datapathId === undefined ? undefined : { dpid: datapathId, interfaceId: binding.interfaceId };
+  }
+  const elected = binding.standby.length > 0 ? state.observed.gateway(`endpoint/${port.endpoint}`)?.dpid : undefined;
+  const dpid = elected ?? datapathId;
+  return dpid === undefined ? undefined : { dpid, interfaceId: vlanInterface(binding.port, binding.vlan) };
+}
+
+/** True when a binding to a hypervisor says what one of this kind needs: all have VLANs on ports, but hardware VTEPs no interfaces, and foreign endpoints no ports. */
+export const isFit = (binding: Binding, { physicalSwitch, datapathId }: Hypervisor): boolean =>
+  'interfaceId' in binding ? physicalSwitch === undefined : physicalSwitch !== undefined || datapathId !== undefined;
 
 /** The tunnel endpoint that a port is bound to when that is not ours to program by OpenFlow. */
 export const foreignHost = (port: Port, desired: DesiredReader): Hypervisor | undefined =>

@@ -139,12 +139,12 @@ export class Membership {
 
   /** The physical port that this port object has, undefined when it has none. */
   placeOf(port: Port): Member | undefined {
-    return this.#memberAt(port, boundTo(port, this.#state.desired));
+    return this.#memberAt(port, boundTo(port, this.#state));
   }
 
   /** The other physical port of a port object that moves: the new one until it switches over, then the old one. */
   otherPlaceOf(port: Port): Member | undefined {
-    const other = this.#memberAt(port, resolveBinding(otherBinding(port), this.#state.desired));
+    const other = this.#memberAt(port, resolveBinding(otherBinding(port), port, this.#state));
     if (!other) return undefined;
     const place = this.placeOf(port);
     return place?.dpid === other.dpid && place.no === other.no ? undefined : other;
@@ -286,8 +286,7 @@ export class Membership {
         for (const network of this.#extensions) this.#settleGateway(network, effect);
         break;
       case 'gateway':
-        this.#settleGateway(change.network, effect);
-        if (change.before?.former !== change.after?.former) this.#formerChanged(change.network, effect);
+        this.#gatewayChanged(change, effect);
         break;
       case 'tenant':
       case 'tunnel':
@@ -316,7 +315,7 @@ export class Membership {
     this.#declare(portKey(edited), now);
     for (const port of new Set([before, after, now])) {
       if (!port) continue;
-      for (const bound of allBoundTo(port, this.#state.desired)) this.#rebind(bound, edited, effect);
+      for (const bound of allBoundTo(port, this.#state)) this.#rebind(bound, edited, effect);
       if (isForeign(port, this.#state.desired)) this.#foreignMoved(port, effect);
     }
   }
@@ -425,10 +424,28 @@ export class Membership {
     if (other) this.#settleSide(other.index, effect);
   }
 
-  /** Who is not to be trusted yet is for the rules at the gateway to say. */
-  #formerChanged(extension: number, effect: MutableEffect): void {
-    const gateway = this.#gateways.get(extension);
-    if (gateway !== undefined) addTo(effect.locals, extension, gateway);
+  #gatewayChanged({ of, before, after }: StateChange & { kind: 'gateway' }, effect: MutableEffect): void {
+    const [kind, number] = of.split('/');
+    const index = Number(number);
+    if (kind === 'endpoint') {
+      this.#uplinkMoved(index, [before?.dpid, after?.dpid], effect);
+      return;
+    }
+    this.#settleGateway(index, effect);
+    // Who is not to be trusted yet is for the rules at the gateway to say.
+    const gateway = before?.former === after?.former ? undefined : this.#gateways.get(index);
+    if (gateway !== undefined) addTo(effect.locals, index, gateway);
+  }
+
+  /** A port on a VLAN is at another hypervisor of its list now. */
+  #uplinkMoved(endpoint: number, dpids: readonly (Dpid | undefined)[], effect: MutableEffect): void {
+    const { desired } = this.#state;
+    for (const dpid of dpids) {
+      const hypervisor = dpid === undefined ? undefined : desired.hypervisorByDpid(dpid);
+      for (const port of hypervisor ? desired.portsOfHypervisor(hypervisor.id) : []) {
+        if (port.endpoint === endpoint) this.#portEdited(port, port, effect);
+      }
+    }
   }
 
   #settleSide(index: number, effect: MutableEffect): void {
@@ -460,7 +477,7 @@ export class Membership {
     const other = side && desired.otherSide(side);
     if (!other) return undefined;
     const extension = side.extends === undefined ? other : side;
-    const dpid = observed.gateway(extension.index)?.dpid;
+    const dpid = observed.gateway(`network/${extension.index}`)?.dpid;
     if (dpid === undefined || !this.#switches.has(dpid)) return undefined;
     const hypervisor = desired.hypervisorByDpid(dpid);
     return hypervisor && extension.gateways.includes(hypervisor.id) ? dpid : undefined;
@@ -521,7 +538,7 @@ export class Membership {
     const key = portKey(port);
     const others = (record.claims.get(ref) ?? []).filter((other) => portKey(other) !== key);
     const now = this.#state.desired.ports.get(key);
-    const bounds = now ? allBoundTo(now, this.#state.desired) : [];
+    const bounds = now ? allBoundTo(now, this.#state) : [];
     if (now && bounds.some((bound) => bound.dpid === record.dpid && refOf(bound) === ref)) {
       others.push(now);
       others.sort((a, b) => a.endpoint - b.endpoint);
@@ -574,7 +591,7 @@ export class Membership {
     const bound = hypervisor ? desired.portsOfHypervisor(hypervisor.id) : [];
     for (const ports of [desired.portsBoundTo(now.dpid), bound]) {
       for (const port of ports) {
-        for (const bound of allBoundTo(port, desired)) {
+        for (const bound of allBoundTo(port, this.#state)) {
           if (bound.dpid === now.dpid) this.#claim(record, refOf(bound), port);
         }
       }
@@ -585,7 +602,7 @@ export class Membership {
   /** A switch that came or went may be a gateway. */
   #settleGatewaysOn(dpid: Dpid, effect: MutableEffect): void {
     for (const network of this.#extensions) {
-      if (this.#state.observed.gateway(network)?.dpid === dpid) this.#settleGateway(network, effect);
+      if (this.#state.observed.gateway(`network/${network}`)?.dpid === dpid) this.#settleGateway(network, effect);
     }
   }
 
@@ -659,7 +676,7 @@ export class Membership {
   /** Frames go to the place that counts; to the new one of a port that moves as well, when that is wanted. */
   #receives(record: SwitchRecord, refs: readonly Ref[], port: Port | undefined): boolean {
     if (!port?.migration) return true;
-    const bound = boundTo(port, this.#state.desired);
+    const bound = boundTo(port, this.#state);
     if (bound?.dpid === record.dpid && refs.includes(refOf(bound))) return true;
     return isBeforeSwitch(port) && port.migration.deliver === 'both';
   }

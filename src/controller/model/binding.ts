@@ -7,7 +7,7 @@ export function readBinding(body: NonNullable<PortBody['binding']>): Binding {
   if ('hypervisor' in body) {
     const { hypervisor } = body;
     return 'port' in body
-      ? { hypervisor, port: body.port, vlan: body.vlan ?? 0 }
+      ? { hypervisor, port: body.port, vlan: body.vlan ?? 0, standby: body.standby ?? [] }
       : { hypervisor, interfaceId: body.interfaceId };
   }
   // The schema has checked the form. Digits alone are a number: who writes "3" means port 3.
@@ -21,7 +21,7 @@ export function bindingKey(binding: Binding): string {
   if ('switch' in binding) return `switch ${binding.switch} ${typeof binding.port} ${binding.port}`;
   return 'interfaceId' in binding
     ? `hypervisor ${binding.hypervisor} ${binding.interfaceId}`
-    : `device ${binding.hypervisor} ${binding.vlan} ${binding.port}`;
+    : `vlan ${[binding.hypervisor, ...binding.standby].join(' ')} ${binding.vlan} ${binding.port}`;
 }
 
 /** True for the same place, or none twice. */

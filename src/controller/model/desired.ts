@@ -52,7 +52,12 @@ const switchesOf = (port: Port): ReadonlySet<Dpid> =>
   new Set(bindingsOf(port).flatMap((binding) => ('switch' in binding ? [binding.switch] : [])));
 
 const hypervisorsOf = (port: Port): ReadonlySet<string> =>
-  new Set(bindingsOf(port).flatMap((binding) => ('hypervisor' in binding ? [binding.hypervisor] : [])));
+  new Set(
+    bindingsOf(port).flatMap((binding) => {
+      if (!('hypervisor' in binding)) return [];
+      return 'vlan' in binding ? [binding.hypervisor, ...binding.standby] : [binding.hypervisor];
+    }),
+  );
 
 /**
  * Desired state in memory, with its indices kept as changes come. `revert` takes back what `apply` did, so that a plan can be

@@ -149,14 +149,22 @@ const HypervisorBindingSchema = Type.Object(
 
 const DeviceBindingSchema = Type.Object(
   {
-    hypervisor: Type.String({ pattern: ID_PATTERN, title: ID_RULE, description: 'A hardware VTEP.' }),
+    hypervisor: Type.String({ pattern: ID_PATTERN, title: ID_RULE, description: 'A hypervisor or a hardware VTEP.' }),
     port: Type.String({
       pattern: '^[^\\x00-\\x1f\\x7f]{1,255}$',
       title: '1 to 255 characters without control characters',
-      description: 'Name of its physical port. Ports of one network may share it.',
+      description:
+        'Name of a physical port of a hardware VTEP, which ports of one network may share; or of a port or bridge of a hypervisor outside of its integration bridge.',
     }),
     vlan: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 4094, default: 0, description: 'VLAN on the physical port; 0: untagged.' }),
+    ),
+    standby: Type.Optional(
+      Type.Array(Type.String({ pattern: ID_PATTERN, title: ID_RULE }), {
+        maxItems: 7,
+        description:
+          'Other hypervisors whose port of this name leads to the same VLAN; one of them takes over when the first fails.',
+      }),
     ),
   },
   closed,

@@ -52,12 +52,13 @@ export type Binding =
   | { readonly switch: Dpid /** Port name or number. */; readonly port: string | number }
   | { readonly hypervisor: string; readonly interfaceId: string }
   | {
-      /** A hardware VTEP. */
       readonly hypervisor: string;
-      /** Name of its physical port. */
+      /** Name of a physical port of a hardware VTEP, or of a port or bridge of a hypervisor that is not its integration bridge. */
       readonly port: string;
       /** VLAN on that port; 0: untagged. */
       readonly vlan: number;
+      /** Other hypervisors whose port of this name leads to the same VLAN, most wanted first: one of all of them is used. */
+      readonly standby: readonly string[];
     };
 
 /**

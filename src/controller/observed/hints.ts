@@ -1,5 +1,5 @@
 import type { Dpid, IpAddress, Mac } from '../kernel/index.ts';
-import type { Attachment, PortRole, TunnelType } from './types.ts';
+import type { Attachment, GatewayOf, PortRole, TunnelType } from './types.ts';
 
 /** A port as it was in the last run. */
 export interface KnownPort {
@@ -47,10 +47,9 @@ export interface KnownHost {
   readonly lastSeen: number;
 }
 
-/** The gateway that a network had in the last run. */
+/** Who was a gateway in the last run. */
 export interface KnownGateway {
-  /** Index of the network that extends another. */
-  readonly network: number;
+  readonly of: GatewayOf;
   readonly dpid: Dpid;
   readonly former: Dpid | undefined;
 }
@@ -71,7 +70,7 @@ export interface HintSink {
   putHost(host: KnownHost): void;
   deleteHost(network: number, mac: Mac): void;
   putGateway(gateway: KnownGateway): void;
-  deleteGateway(network: number): void;
+  deleteGateway(of: GatewayOf): void;
 }
 
 /** Remembers nothing. */

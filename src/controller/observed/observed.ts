@@ -26,6 +26,7 @@ import type {
   Attachment,
   FailedPort,
   Gateway,
+  GatewayOf,
   Host,
   Link,
   NextHops,
@@ -87,8 +88,7 @@ export class Observed implements ObservedWriter {
   readonly #failed = new Map<Dpid, { readonly errors: Map<string, string>; readonly names: Map<string, string> }>();
   /** By switch, then `type/hypervisor`. */
   readonly #tunnels = new Map<Dpid, Map<string, ObservedTunnel>>();
-  /** By index of the network that extends another. */
-  readonly #gateways = new Map<number, Gateway>();
+  readonly #gateways = new Map<GatewayOf, Gateway>();
   readonly #devices = new Map<string, ObservedDevice>();
   readonly #holds: Holds;
   readonly #unremembered = new Set<Dpid>();
@@ -143,7 +143,7 @@ export class Observed implements ObservedWriter {
       const welcome = this.#switches.get(hint.at.dpid) !== undefined && role !== 'link';
       if (!welcome || !this.#hosts.load(hint, now)) this.#hints.deleteHost(hint.network, hint.mac);
     }
-    for (const { network, dpid, former } of known.gateways) this.#gateways.set(network, { dpid, former });
+    for (const { of, dpid, former } of known.gateways) this.#gateways.set(of, { dpid, former });
     this.#topology.takeAffected();
     this.#untold.length = 0;
     this.#revision++;
@@ -308,8 +308,8 @@ export class Observed implements ObservedWriter {
     for (const ends of this.#tunnels.values()) yield* ends.values();
   }
 
-  gateway(network: number): Gateway | undefined {
-    return this.#gateways.get(network);
+  gateway(of: GatewayOf): Gateway | undefined {
+    return this.#gateways.get(of);
   }
 
   host(network: number, mac: Mac): Host | undefined {
@@ -436,17 +436,17 @@ export class Observed implements ObservedWriter {
     this.#commit();
   }
 
-  gatewayIs(network: number, after: Gateway | undefined): void {
-    const before = this.#gateways.get(network);
+  gatewayIs(of: GatewayOf, after: Gateway | undefined): void {
+    const before = this.#gateways.get(of);
     if (before?.dpid === after?.dpid && before?.former === after?.former) return;
     if (after === undefined) {
-      this.#gateways.delete(network);
-      this.#hints.deleteGateway(network);
+      this.#gateways.delete(of);
+      this.#hints.deleteGateway(of);
     } else {
-      this.#gateways.set(network, after);
-      this.#hints.putGateway({ network, ...after });
+      this.#gateways.set(of, after);
+      this.#hints.putGateway({ of, ...after });
     }
-    this.#tell({ kind: 'gateway', network, before, after });
+    this.#tell({ kind: 'gateway', of, before, after });
     this.#commit();
   }
 

@@ -108,7 +108,10 @@ export interface ObservedTunnel {
   readonly health: TunnelHealth;
 }
 
-/** Who carries frames between a network that extends another one, and that. */
+/** What has a gateway: a network that extends another one, by its index, or a port on a VLAN with hypervisors that stand by, by its endpoint id. */
+export type GatewayOf = `network/${number}` | `endpoint/${number}`;
+
+/** Who carries frames between the two sides of a segment. */
 export interface Gateway {
   readonly dpid: Dpid;
   /** Who did before, while it may not know yet that it does no more: the new one carries nothing over that comes from there. */
@@ -166,8 +169,7 @@ export type ObservedChange =
     }
   | {
       readonly kind: 'gateway';
-      /** Index of the network that extends another. */
-      readonly network: number;
+      readonly of: GatewayOf;
       readonly before: Gateway | undefined;
       readonly after: Gateway | undefined;
     }
@@ -222,8 +224,7 @@ export interface ObservedReader {
   /** How the way from a switch to a hypervisor is; undefined while nobody has looked. */
   tunnel(dpid: Dpid, to: string, type: TunnelType): TunnelHealth | undefined;
   tunnels(): Iterable<ObservedTunnel>;
-  /** The gateway between the network of this index and the one that it extends. */
-  gateway(network: number): Gateway | undefined;
+  gateway(of: GatewayOf): Gateway | undefined;
   /** A hardware VTEP by the id of its hypervisor object; undefined while its database was not heard of in this run. */
   device(id: string): ObservedDevice | undefined;
   host(network: number, mac: Mac): Host | undefined;
@@ -270,8 +271,8 @@ export interface ObservedWriter extends ObservedReader {
   labelPorts(dpid: Dpid, labels: ReadonlyMap<string, PortLabel>): void;
   /** Notes how the way from a switch to a hypervisor is; undefined: nobody looks any more. */
   tunnelIs(dpid: Dpid, to: string, type: TunnelType, health: Omit<TunnelHealth, 'since'> | undefined): void;
-  /** Who is the gateway of the network of this index, which extends another; undefined: nobody. Remembered over restarts. */
-  gatewayIs(network: number, gateway: Gateway | undefined): void;
+  /** Says who is the gateway; undefined: nobody. Remembered over restarts. */
+  gatewayIs(of: GatewayOf, gateway: Gateway | undefined): void;
   /** What a hardware VTEP's database says now, when that differs; undefined: it is none of ours any more. */
   deviceIs(id: string, device: ObservedDevice | undefined): void;
   /** Counts an LLDP frame that was refused at this port. No change is told. */

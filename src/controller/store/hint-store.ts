@@ -30,7 +30,7 @@ const BATCH = 100;
 const pointText = (point: HintPoint): string => `${point.dpid}.${point.port}`;
 const linkKey = (from: HintPoint): string => `${PREFIX}link/${pointText(from)}`;
 const hostKey = (network: number, mac: Mac): string => `${PREFIX}host/${network}/${formatMac(mac)}`;
-const gatewayKey = (network: number): string => `${PREFIX}gateway/${network}`;
+const gatewayKey = (of: string): string => `${PREFIX}gateway/${of}`;
 const switchKey = (dpid: Dpid): string => `${PREFIX}switch/${dpid}`;
 
 /** Hints in a store, written behind. */
@@ -110,12 +110,12 @@ export class StoredHintStore implements HintStore {
     this.#delete(hostKey(network, mac));
   }
 
-  putGateway({ network, dpid, former }: GatewayHint): void {
-    this.#put(gatewayKey(network), { network, dpid, former });
+  putGateway({ of, dpid, former }: GatewayHint): void {
+    this.#put(gatewayKey(of), { of, dpid, former });
   }
 
-  deleteGateway(network: number): void {
-    this.#delete(gatewayKey(network));
+  deleteGateway(of: GatewayHint['of']): void {
+    this.#delete(gatewayKey(of));
   }
 
   putSwitch(dpid: Dpid, facts: SwitchFacts): void {
@@ -253,7 +253,9 @@ function readHost(value: unknown): HostHint {
 function readGateway(value: unknown): GatewayHint {
   const fields = readFields(value);
   const former = fields['former'] === undefined ? undefined : readDpid(fields['former']);
-  return { network: readNumber(fields['network']), dpid: readDpid(fields['dpid']), former };
+  const [kind, number] = readText(fields['of']).split('/', 2);
+  if (kind !== 'network' && kind !== 'endpoint') fail('gateway');
+  return { of: `${kind}/${readNumber(Number(number))}`, dpid: readDpid(fields['dpid']), former };
 }
 
 const ROLES: readonly PortHint['role'][] = ['pending', 'edge', 'link', 'tunnel', 'local'];

@@ -53,9 +53,9 @@ export interface SwitchHint {
   readonly facts: SwitchFacts | undefined;
 }
 
-/** The switch that was the gateway of a network, by the network's index. */
+/** The switch that was a gateway, and of what. */
 export interface GatewayHint {
-  readonly network: number;
+  readonly of: `network/${number}` | `endpoint/${number}`;
   readonly dpid: Dpid;
   readonly former: Dpid | undefined;
 }
@@ -81,7 +81,7 @@ export interface HintStore {
   putHost(host: HostHint): void;
   deleteHost(network: number, mac: Mac): void;
   putGateway(gateway: GatewayHint): void;
-  deleteGateway(network: number): void;
+  deleteGateway(of: GatewayHint['of']): void;
   putSwitch(dpid: Dpid, facts: SwitchFacts): void;
   /** The switch's index, 1…16383: the stored one, or a new one that is durable when this resolves. */
   switchIndex(dpid: Dpid): Promise<number>;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import {
   type AppContext,
+  bindingsOf,
   type Dpid,
   formatIp,
   type Hypervisor,
@@ -8,13 +9,25 @@ import {
   type JsonObject,
   type ObjectService,
   type ObjectVerdict,
+  type Port,
   RequestError,
   type StateChange,
+  vlanInterface,
 } from '../../controller/index.ts';
 import { type OvsdbTls, tunnelStates, type VswitchIdentity, type WantedVswitch } from '../ovsdb/index.ts';
 import { hostOf, type Refusals } from './refusals.ts';
 import { DatabaseSession, type SessionParts } from './session.ts';
-import { bridgeOf, datapaths, declaredAddresses, OWNER, TUNNELS, tunnelTypes, wantedTunnels } from './view.ts';
+import {
+  bridgeOf,
+  datapaths,
+  declaredAddresses,
+  OWNER,
+  TUNNELS,
+  tunnelTypes,
+  type VlanEnd,
+  wantedPatches,
+  wantedTunnels,
+} from './view.ts';
 
 export interface HypervisorSettings {
   /** Where databases dial in; undefined: nowhere. */
@@ -111,6 +124,7 @@ export class Hypervisors {
 
   changed(change: StateChange): void {
     if (change.kind === 'hypervisor') this.#edited(change.before, change.after);
+    else if (change.kind === 'port') this.#vlansChanged(change.before, change.after);
     else if (change.kind === 'switch') {
       const id = this.#context.state.desired.hypervisorByDpid(change.dpid)?.id;
       if (id !== undefined) this.#context.statusChanged('hypervisor', id);
@@ -343,17 +357,52 @@ export class Hypervisors {
     this.#sessions.set(found.id, session);
   }
 
-  #want(session: DatabaseSession, bridge: string, { tunnelAddresses }: Hypervisor): void {
+  #want(session: DatabaseSession, bridge: string, { id, tunnelAddresses }: Hypervisor): void {
     const { controllers } = this.#settings;
+    const vlans = this.#vlansOf(id);
+    const patches = wantedPatches(session.keeper.tables, bridge, vlans);
     const wanted: WantedVswitch = {
       owner: OWNER,
-      tunnels: wantedTunnels(bridge, tunnelAddresses),
+      tunnels: [...wantedTunnels(bridge, tunnelAddresses), ...patches],
       ...(controllers.length === 0 ? {} : { controllers: new Map([[bridge, controllers]]) }),
     };
-    const key = JSON.stringify([bridge, tunnelAddresses.map(formatIp), controllers]);
+    const key = JSON.stringify([
+      bridge,
+      tunnelAddresses.map(formatIp),
+      controllers,
+      patches.map(({ name, bridge }) => [name, bridge]),
+    ]);
     if (session.wants === key) return;
     session.wants = key;
     session.keeper.want(wanted);
+  }
+
+  /** VLANs on ports of a hypervisor that ports are bound to there, or would be if it were their gateway. */
+  #vlansOf(hypervisor: string): readonly VlanEnd[] {
+    const { desired } = this.#context.state;
+    const ends = new Map<string, VlanEnd>();
+    for (const each of desired.portsOfHypervisor(hypervisor)) {
+      for (const binding of bindingsOf(each)) {
+        if (!('vlan' in binding) || ![binding.hypervisor, ...binding.standby].includes(hypervisor)) continue;
+        const { port, vlan } = binding;
+        ends.set(vlanInterface(port, vlan), { port, vlan });
+      }
+    }
+    return [...ends.values()];
+  }
+
+  #vlansChanged(before: Port | undefined, after: Port | undefined): void {
+    const hypervisors = new Set<string>();
+    for (const port of [before, after]) {
+      for (const binding of port ? bindingsOf(port) : []) {
+        if (!('vlan' in binding)) continue;
+        for (const id of [binding.hypervisor, ...binding.standby]) hypervisors.add(id);
+      }
+    }
+    for (const id of hypervisors) {
+      const session = this.#sessions.get(id);
+      if (session) this.#look(session);
+    }
   }
 
   /** One that belongs to no hypervisor: makes it one, or says that somebody should. With `auto`, keeps those that it made in step. */

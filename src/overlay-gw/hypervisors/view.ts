@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   type Dpid,
   formatIp,
@@ -7,6 +8,7 @@ import {
   parseIp,
   parseMac,
   type TunnelType,
+  vlanInterface,
 } from '../../controller/index.ts';
 import {
   flowTunnel,
@@ -15,7 +17,7 @@ import {
   type RowChange,
   type VswitchRow,
   type VswitchTables,
-  type WantedTunnel,
+  type WantedPort,
 } from '../ovsdb/index.ts';
 
 /** Mark of our rows in switches' databases. All instances that share a store manage the same rows. */
@@ -104,13 +106,54 @@ export const tunnelTypes = Object.keys(TUNNELS) as readonly TunnelType[];
  * The tunnel ports of a hypervisor: one a type, their peer and key given by flows. They send from our address where there is one only;
  * with one of each family the route decides.
  */
-export function wantedTunnels(bridge: string, addresses: readonly IpAddress[]): readonly WantedTunnel[] {
+export function wantedTunnels(bridge: string, addresses: readonly IpAddress[]): readonly WantedPort[] {
   if (addresses.length === 0) return [];
   const [only, second] = addresses;
   const localIp = only && !second ? { localIp: formatIp(only) } : {};
   return tunnelTypes.map((type) =>
     flowTunnel({ name: TUNNELS[type].name, bridge, type: TUNNELS[type].type, ...localIp }),
   );
+}
+
+/** A VLAN on a port of a hypervisor. */
+export interface VlanEnd {
+  /** Name of a port or bridge outside of the integration bridge. */
+  readonly port: string;
+  /** 0: untagged. */
+  readonly vlan: number;
+}
+
+/**
+ * Patch ports by which the integration bridge reaches VLANs on ports of other bridges: for each a pair, whose far end is the untagged end of
+ * the VLAN there. The bridge there does the rest, as it does for everything else on its ports. None for a port that is in no other bridge.
+ */
+export function wantedPatches(
+  tables: VswitchTables,
+  integration: string,
+  ends: readonly VlanEnd[],
+): readonly WantedPort[] {
+  const ports = tables.rows('Port');
+  const bridgeOf = new Map<string, string>();
+  for (const { name, ports: members } of tables.rows('Bridge').values()) {
+    for (const member of members) bridgeOf.set(ports.get(member)?.name ?? '', name);
+  }
+  return ends.flatMap(({ port, vlan }): WantedPort[] => {
+    const id = vlanInterface(port, vlan);
+    const mark = createHash('sha256').update(id).digest('hex').slice(0, 9);
+    const [near, far] = [`nlv-${mark}`, `nlw-${mark}`];
+    const bridge = bridgeOf.get(port);
+    if (bridge === undefined || bridge === integration) return [];
+    return [
+      {
+        name: near,
+        bridge: integration,
+        type: 'patch',
+        options: new Map([['peer', far]]),
+        externalIds: new Map([['iface-id', id]]),
+      },
+      { name: far, bridge, type: 'patch', options: new Map([['peer', near]]), tag: vlan },
+    ];
+  });
 }
 
 /** Keys of external_ids in which start scripts and other controllers say where tunnels end, the first that is there counts. */

@@ -1,6 +1,6 @@
 import type { Operation, WritableRow } from './transaction.ts';
 import { sameValue } from './values.ts';
-import { KEY_PREFIX, OWNER_KEY, type VswitchTables, type WantedTunnel } from './vswitch.ts';
+import { KEY_PREFIX, OWNER_KEY, type VswitchTables, type WantedPort } from './vswitch.ts';
 
 type Texts = ReadonlyMap<string, string>;
 
@@ -8,7 +8,7 @@ type Texts = ReadonlyMap<string, string>;
 export interface WantedVswitch {
   /** Rows with this `external_ids:netloom-owner` are ours. One controller, one owner. */
   readonly owner: string;
-  readonly tunnels: readonly WantedTunnel[];
+  readonly tunnels: readonly WantedPort[];
   /** Keys in external_ids of the switch's root row; all begin with `netloom-`. Absent: not touched. */
   readonly switchIds?: Texts;
   /** The same of bridges, by name. */
@@ -148,8 +148,8 @@ class Plan {
     this.#targetsOf('Open_vSwitch', root, 'manager_options', 'Manager', there, managers);
   }
 
-  #insertTunnel(tunnel: WantedTunnel, bridge: string): void {
-    const { name, type, options, bfd = new Map(), externalIds = new Map() } = tunnel;
+  #insertTunnel(tunnel: WantedPort, bridge: string): void {
+    const { name, type, options, tag, bfd = new Map(), externalIds = new Map() } = tunnel;
     const port = this.#newName();
     const link = this.#newName();
     const owner: [string, string] = [OWNER_KEY, this.#wanted.owner];
@@ -164,14 +164,19 @@ class Plan {
         op: 'insert',
         table: 'Port',
         name: port,
-        row: { name, interfaces: { namedUuid: link }, external_ids: new Map([owner]) },
+        row: {
+          name,
+          interfaces: { namedUuid: link },
+          external_ids: new Map([owner]),
+          ...(tag === undefined ? {} : { tag }),
+        },
       },
       mutateSet('Bridge', bridge, 'ports', 'insert', { namedUuid: port }),
     );
   }
 
-  #adjustTunnel(tunnel: WantedTunnel, port: string, from: string | undefined, bridge: string): void {
-    const { external_ids, interfaces } = this.#tables.rows('Port').get(port)!;
+  #adjustTunnel(tunnel: WantedPort, port: string, from: string | undefined, bridge: string): void {
+    const { external_ids, interfaces, tag } = this.#tables.rows('Port').get(port)!;
     const link = interfaces[0] ?? '';
     const row = this.#tables.rows('Interface').get(link);
     const before = this.#operations.length;
@@ -186,6 +191,9 @@ class Plan {
         this.#operations.push({ op: 'update', table: 'Interface', where: { uuid: link }, row: changed });
       const ids = new Map([...(tunnel.externalIds ?? []), [OWNER_KEY, this.#wanted.owner]]);
       this.#setKeys('Interface', link, row.external_ids, ids, []);
+    }
+    if (tunnel.tag !== undefined && tag !== tunnel.tag) {
+      this.#operations.push({ op: 'update', table: 'Port', where: { uuid: port }, row: { tag: tunnel.tag } });
     }
     if (from !== bridge) {
       if (from !== undefined) this.#operations.push(mutateSet('Bridge', from, 'ports', 'delete', port));

@@ -15,7 +15,7 @@ export const vswitchShapes = {
     ovs_version: 'string?',
   },
   Bridge: { name: 'string', ports: 'uuid*', controller: 'uuid*', datapath_id: 'string?', external_ids: 'map' },
-  Port: { name: 'string', interfaces: 'uuid*', external_ids: 'map' },
+  Port: { name: 'string', interfaces: 'uuid*', tag: 'integer?', external_ids: 'map' },
   Interface: {
     name: 'string',
     type: 'string',
@@ -55,13 +55,15 @@ export const OWNER_KEY = 'netloom-owner';
 /** Keys of ours in external_ids of rows that belong to others. */
 export const KEY_PREFIX = 'netloom-';
 
-/** A tunnel port that shall be there. Its row is ours as a whole, but for foreign keys in external_ids. */
-export interface WantedTunnel {
+/** A tunnel or patch port that shall be there. Its row is ours as a whole, but for foreign keys in external_ids. */
+export interface WantedPort {
   /** Of the port and its interface; at most 15 bytes. */
   readonly name: string;
   readonly bridge: string;
-  /** `vxlan`, `gre`, …: Interface.type. */
+  /** `vxlan`, `gre`, `patch`, …: Interface.type. */
   readonly type: string;
+  /** Port.tag: the VLAN whose untagged end the port is. */
+  readonly tag?: number;
   /** Interface.options. */
   readonly options: ReadonlyMap<string, string>;
   /** Interface.bfd; empty or absent: none. */
@@ -81,12 +83,12 @@ export interface TunnelEnds {
 }
 
 /** A tunnel port whose peer and key are given by flows: one serves all peers. It cannot carry BFD, which needs a peer. */
-export function flowTunnel(ends: TunnelEnds): WantedTunnel {
+export function flowTunnel(ends: TunnelEnds): WantedPort {
   return tunnelTo(ends, 'flow', new Map());
 }
 
 /** A tunnel port to one peer, watched by BFD (RFC 5880) at these intervals, ms. Its key is still given by flows. */
-export function watchedTunnel(ends: TunnelEnds, remoteIp: string, intervalMs = 1_000): WantedTunnel {
+export function watchedTunnel(ends: TunnelEnds, remoteIp: string, intervalMs = 1_000): WantedPort {
   const interval = String(intervalMs);
   return tunnelTo(
     ends,
@@ -99,7 +101,7 @@ export function watchedTunnel(ends: TunnelEnds, remoteIp: string, intervalMs = 1
   );
 }
 
-function tunnelTo(ends: TunnelEnds, remoteIp: string, bfd: ReadonlyMap<string, string>): WantedTunnel {
+function tunnelTo(ends: TunnelEnds, remoteIp: string, bfd: ReadonlyMap<string, string>): WantedPort {
   const { name, bridge, type, localIp, dstPort } = ends;
   const options = new Map([
     ['key', 'flow'],

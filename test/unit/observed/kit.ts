@@ -64,12 +64,12 @@ export class MemoryHints implements HintSink {
   deleteHost(network: number, mac: Mac): void {
     this.hosts.delete(`${network}/${mac}`);
   }
-  readonly gateways = new Map<number, KnownGateway>();
+  readonly gateways = new Map<string, KnownGateway>();
   putGateway(gateway: KnownGateway): void {
-    this.gateways.set(gateway.network, gateway);
+    this.gateways.set(gateway.of, gateway);
   }
-  deleteGateway(network: number): void {
-    this.gateways.delete(network);
+  deleteGateway(of: string): void {
+    this.gateways.delete(of);
   }
 }
 
@@ -116,7 +116,7 @@ function short(change: ObservedChange): string {
     case 'tunnel':
       return `tunnel s${Number(BigInt(`0x${change.dpid}`))} ${change.type} ${change.to} ${change.after?.state ?? '-'}`;
     case 'gateway':
-      return `gateway ${change.network} ${change.before ?? '-'} → ${change.after ?? '-'}`;
+      return `gateway ${change.of} ${change.before?.dpid ?? '-'} → ${change.after?.dpid ?? '-'}`;
     case 'device':
       return `device ${change.device} ${change.after ? (change.after.away ?? 'here') : '-'}`;
     case 'host': {

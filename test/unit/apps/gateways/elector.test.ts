@@ -11,7 +11,7 @@ let events: Record<string, unknown>[];
 const tunnels = { 2: { tunnel: 'vxlan' }, 3: { tunnel: 'nvgre' } } as const;
 const network = (id: string): Network => w.desired.networks.get(`t/${id}`)!;
 const gateway = () => {
-  const found = w.observed.gateway(network('far').index);
+  const found = w.observed.gateway(`network/${network('far').index}`);
   return (
     found && { at: Number(BigInt(`0x${found.dpid}`)), former: found.former && Number(BigInt(`0x${found.former}`)) }
   );
@@ -31,7 +31,7 @@ function start(): void {
     statusChanged: () => {},
     event: (type, fields, tenant) => events.push({ type, ...fields, tenant }),
   };
-  elector = new Elector(context as AppContext, { holdMs: HOLD });
+  elector = new Elector(context as AppContext, { holdMs: HOLD }, { hostsBehind: () => [], moved: () => {} });
   w.onChange = (change) => elector.changed(change);
 }
 
@@ -50,7 +50,9 @@ beforeEach(() => {
 describe('the gateway of a network that extends another one', () => {
   it('is the first of the list that works', () => {
     expect(gateway()).toEqual({ at: 1, former: undefined });
-    expect(events).toMatchObject([{ type: 'gateway.changed', network: 'far', from: null, to: dpid(1), tenant: 't' }]);
+    expect(events).toMatchObject([
+      { type: 'gateway.changed', object: '/v1/tenants/t/networks/far', from: null, to: dpid(1), tenant: 't' },
+    ]);
     for (const [side, other] of [
       ['lan', 'far'],
       ['far', 'lan'],
@@ -141,12 +143,12 @@ describe('the gateway of a network that extends another one', () => {
   it('is none when the network extends nothing any more, or is gone', () => {
     const { index } = network('far');
     w.network('t', 'far', { transport: 'nvgre' });
-    expect(w.observed.gateway(index)).toBeUndefined();
+    expect(w.observed.gateway(`network/${index}`)).toBeUndefined();
     expect(verdict()).toBeUndefined();
     w.network('t', 'far', { transport: 'nvgre', extends: 'lan', gateways: ['hv1'] });
     expect(gateway()).toMatchObject({ at: 1 });
     w.deleteNetwork('t', 'far');
-    expect(w.observed.gateway(index)).toBeUndefined();
+    expect(w.observed.gateway(`network/${index}`)).toBeUndefined();
   });
 
   it('is who it was before a restart, though others come back first', () => {
