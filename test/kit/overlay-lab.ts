@@ -42,8 +42,8 @@ export class OverlayLab {
   }
 
   async stop(): Promise<void> {
-    await this.net.stop();
-    await this.netloom.remove();
+    // A controller that outlives its lab would go on with the databases of the next one.
+    await Promise.allSettled([this.net.stop(), this.netloom.remove()]);
     rmSync(this.#folder, { recursive: true });
   }
 
