@@ -55,6 +55,8 @@ export interface PortSpec {
   readonly at?: readonly [number, number | string];
   /** Hypervisor and interface id, or hardware VTEP, port and VLAN, instead of `at`. */
   readonly on?: readonly [string, string] | readonly [string, string, number];
+  /** Hypervisors whose port `up` leads to the untagged VLAN: the first, and one that stands by. */
+  readonly uplink?: readonly [string, string];
 }
 
 /**
@@ -333,7 +335,9 @@ export class World {
   }
 }
 
-function bindingOf({ on, at }: PortSpec): Binding | undefined {
+function bindingOf({ on, at, uplink }: PortSpec): Binding | undefined {
+  if (uplink)
+    return { hypervisor: uplink[0], port: 'up', vlan: 0, standby: uplink[0] === uplink[1] ? [] : [uplink[1]] };
   if (!on) return at && { switch: dpid(at[0]), port: at[1] };
   const [hypervisor, name, vlan] = on;
   return vlan === undefined ? { hypervisor, interfaceId: name } : { hypervisor, port: name, vlan, standby: [] };

@@ -21,6 +21,7 @@ import {
   switchAtOnce,
   switchMigration,
   unreadyMigration,
+  vlanInterface,
 } from '../../src/controller/index.ts';
 import { dpid, World } from '../kit/world.ts';
 
@@ -88,6 +89,16 @@ export const edit = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('elect' as const),
+      tenant,
+      network,
+      host,
+      n: fc.option(switchNo, { nil: undefined }),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('hypervisor' as const),
@@ -101,7 +112,7 @@ export const edit = fc.oneof(
       do: fc.constant('label' as const),
       n: switchNo,
       tunnels: fc.boolean(),
-      interfaces: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: PORTS }),
+      interfaces: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: PORTS }),
     }),
   },
   {
@@ -135,6 +146,7 @@ export const edit = fc.oneof(
       addressed: fc.boolean(),
       at: fc.option(at, { nil: undefined }),
       on: fc.option(fc.tuple(switchNo, fc.integer({ min: 1, max: 3 })), { nil: undefined }),
+      uplink: fc.option(fc.tuple(switchNo, switchNo), { nil: undefined, freq: 4 }),
       behind: fc.option(fc.tuple(deviceNo, fc.integer({ min: 0, max: 2 })), { nil: undefined, freq: 3 }),
     }),
   },
@@ -304,7 +316,9 @@ export async function perform(w: World, e: Edit): Promise<void> {
     case 'label':
       w.labels(e.n, {
         ...(e.tunnels ? tunnelLabels : {}),
-        ...Object.fromEntries(e.interfaces.map((id, at) => [at + 1, { interfaceId: `nic${id}` }])),
+        ...Object.fromEntries(
+          e.interfaces.map((id, at) => [at + 1, { interfaceId: id === 4 ? vlanInterface('up', 0) : `nic${id}` }]),
+        ),
       });
       return;
     case 'device':
@@ -322,6 +336,14 @@ export async function perform(w: World, e: Edit): Promise<void> {
         w.observed.tunnelIs(dpid(e.n), `hv${e.to}`, type, { state: e.down ? 'down' : 'up', reason: 'test' });
       }
       return;
+    case 'elect': {
+      const { binding, endpoint } = w.desired.ports.get(`${e.tenant}/${e.network}${e.host}`) ?? {};
+      if (!binding || !('vlan' in binding) || binding.standby.length === 0) return;
+      // Only who is of the list is elected.
+      const ofList = e.n !== undefined && [binding.hypervisor, ...binding.standby].includes(`hv${e.n}`);
+      w.observed.gatewayIs(`endpoint/${endpoint!}`, ofList ? { dpid: dpid(e.n!), former: undefined } : undefined);
+      return;
+    }
     case 'deleteNetwork': {
       const network: Network | undefined = w.desired.networks.get(`${e.tenant}/${e.network}`);
       if (!network) return;
@@ -354,6 +376,7 @@ export async function perform(w: World, e: Edit): Promise<void> {
         portSecurity: e.secure,
         ...(binding && 'switch' in binding ? { at: [e.at![0], binding.port] as const } : {}),
         ...(e.on ? { on: [`hv${e.on[0]}`, `nic${e.on[1]}`] as const } : {}),
+        ...(e.uplink ? { uplink: [`hv${e.uplink[0]}`, `hv${e.uplink[1]}`] as const } : {}),
         ...(e.behind ? { on: [`dev${e.behind[0]}`, 'p1', e.behind[1]] as const } : {}),
       };
       if (e.plan) await plan(w, spec.tenant, id);

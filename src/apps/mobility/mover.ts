@@ -189,11 +189,11 @@ export class Mover {
   #beforeSwitch(track: Track, port: Port, migration: Migration): void {
     const { state, clock } = this.#context;
     const isAtOldPlace = this.#membership.placeOf(port) || foreignEnd(migration.from, state.desired);
-    const hasLeft = !isAtOldPlace && this.#isKnown(migration.from);
+    const hasLeft = !isAtOldPlace && this.#isKnown(migration.from, port);
     track.leftAt = hasLeft ? (track.leftAt ?? clock.monotonic()) : undefined;
     const place = this.#membership.otherPlaceOf(port);
     const isThere = place || isForeignPlace(port, migration.to, state);
-    const isMissing = !isThere && this.#isKnown(migration.to);
+    const isMissing = !isThere && this.#isKnown(migration.to, port);
     track.unknown = (!isAtOldPlace && !hasLeft) || (!isThere && !isMissing);
     if (!isThere) {
       track.stop();
@@ -231,9 +231,9 @@ export class Mover {
   }
 
   /** True when a place that is not there is known not to be: its switch has connected, and its database has spoken, in this run. */
-  #isKnown(binding: Binding): boolean {
-    const { desired, observed } = this.#context.state;
-    const bound = resolveBinding(binding, desired);
+  #isKnown(binding: Binding, port: Port): boolean {
+    const { observed } = this.#context.state;
+    const bound = resolveBinding(binding, port, this.#context.state);
     if (!bound) return true;
     if (observed.switches.get(bound.dpid)?.connected !== true) return false;
     return 'port' in bound || observed.isLabelled(bound.dpid);
@@ -258,7 +258,7 @@ export class Mover {
 
   #afterSwitch(track: Track, port: Port, migration: Migration): void {
     const place = this.#membership.placeOf(port);
-    if (!migration.announced && !place && this.#isKnown(migration.to) && this.#membership.otherPlaceOf(port)) {
+    if (!migration.announced && !place && this.#isKnown(migration.to, port) && this.#membership.otherPlaceOf(port)) {
       this.#step(track, abortMigration(track.startedAt, Reason.back));
       return;
     }

@@ -35,13 +35,26 @@ export function resolveBinding(binding: Binding | undefined, port: Port, state: 
   if (!binding) return undefined;
   if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
   const { datapathId } = state.desired.hypervisors.get(binding.hypervisor) ?? {};
-  if ('interfaceId' in binding) {
-    return datapathId === undefined ? undefined : { dpid: datapathId, interfaceId: binding.interfaceId };
-  }
-  const elected = binding.standby.length > 0 ? state.observed.gateway(`endpoint/${port.endpoint}`)?.dpid : undefined;
+  const stood = 'vlan' in binding && binding.standby.length > 0;
+  const elected = stood ? state.observed.gateway(`endpoint/${port.endpoint}`)?.dpid : undefined;
   const dpid = elected ?? datapathId;
-  return dpid === undefined ? undefined : { dpid, interfaceId: vlanInterface(binding.port, binding.vlan) };
+  return dpid === undefined ? undefined : { dpid, interfaceId: interfaceOf(binding) };
 }
+
+/** Id of the interface that a binding to a hypervisor names. */
+export const interfaceOf = (binding: Exclude<Binding, { readonly switch: Dpid }>): string =>
+  'interfaceId' in binding ? binding.interfaceId : vlanInterface(binding.port, binding.vlan);
+
+/** All switches at which a port on a VLAN may be, whichever is elected. */
+export const allUplinks = (port: Port, desired: DesiredReader): readonly BoundTo[] =>
+  bindingsOf(port).flatMap((binding) =>
+    'vlan' in binding
+      ? [binding.hypervisor, ...binding.standby].flatMap((id): BoundTo[] => {
+          const dpid = desired.hypervisors.get(id)?.datapathId;
+          return dpid === undefined ? [] : [{ dpid, interfaceId: interfaceOf(binding) }];
+        })
+      : [],
+  );
 
 /** True when a binding to a hypervisor says what one of this kind needs: all have VLANs on ports, but hardware VTEPs no interfaces, and foreign endpoints no ports. */
 export const isFit = (binding: Binding, { physicalSwitch, datapathId }: Hypervisor): boolean =>

@@ -12,8 +12,10 @@ import type { Host, ObservedPort, ObservedSwitch, TunnelType } from '../observed
 import type { NetworkState, StateChange } from './app.ts';
 import {
   allBoundTo,
+  allUplinks,
   type BoundTo,
   boundTo,
+  interfaceOf,
   isForeign,
   physicalOf,
   type Ref,
@@ -315,7 +317,10 @@ export class Membership {
     this.#declare(portKey(edited), now);
     for (const port of new Set([before, after, now])) {
       if (!port) continue;
-      for (const bound of allBoundTo(port, this.#state)) this.#rebind(bound, edited, effect);
+      // Where it might be, too: it may have been there until now.
+      for (const bound of [...allBoundTo(port, this.#state), ...allUplinks(port, this.#state.desired)]) {
+        this.#rebind(bound, edited, effect);
+      }
       if (isForeign(port, this.#state.desired)) this.#foreignMoved(port, effect);
     }
   }
@@ -342,10 +347,11 @@ export class Membership {
       effect.ports.add(portKey(port));
       if (dpids.has(undefined)) this.#foreignMoved(port, effect);
       for (const binding of bindingsOf(port)) {
-        if (!('interfaceId' in binding) || binding.hypervisor !== id) continue;
-        const { interfaceId } = binding;
+        const interfaceId = 'switch' in binding ? undefined : interfaceOf(binding);
+        if (interfaceId === undefined) continue;
         for (const dpid of dpids) if (dpid !== undefined) this.#rebind({ dpid, interfaceId }, port, effect);
       }
+      for (const bound of allUplinks(port, this.#state.desired)) this.#rebind(bound, port, effect);
     }
     for (const dpid of dpids) {
       const record = dpid === undefined ? undefined : this.#switches.get(dpid);

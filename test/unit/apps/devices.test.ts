@@ -98,7 +98,7 @@ describe('what a hardware VTEP is told', () => {
 
   it('is where the MACs beyond a gateway are: behind the gateway, which is reached from there in turn', () => {
     const w = world().network('t', 'm', { transport: 'nvgre', extends: 'n', gateways: ['hv1'] });
-    w.observed.gatewayIs(w.desired.networks.get('t/m')!.index, { dpid: dpid(1), former: undefined });
+    w.observed.gatewayIs(`network/${w.desired.networks.get('t/m')!.index}`, { dpid: dpid(1), former: undefined });
     w.port({ ...machine('far', 0x020000000031, 'hv2'), network: 'm', on: ['hv2', 'far'] });
     w.labels(2, {
       1: { interfaceId: 'nic' },

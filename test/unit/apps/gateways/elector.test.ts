@@ -1,12 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { reverseArp } from '../../../../src/apps/gateways/announcer.ts';
 import { Elector } from '../../../../src/apps/gateways/elector.ts';
-import { type AppContext, type Network, silentLogger } from '../../../../src/controller/index.ts';
+import {
+  type AppContext,
+  type Mac,
+  membershipOf,
+  type Network,
+  silentLogger,
+  vlanInterface,
+} from '../../../../src/controller/index.ts';
 import { dpid, World } from '../../../kit/world.ts';
 
 const HOLD = 3_000;
 let w: World;
 let elector: Elector;
 let events: Record<string, unknown>[];
+let announced: string[];
 
 const tunnels = { 2: { tunnel: 'vxlan' }, 3: { tunnel: 'nvgre' } } as const;
 const network = (id: string): Network => w.desired.networks.get(`t/${id}`)!;
@@ -23,6 +32,7 @@ const reach = (to: string, state: 'up' | 'down') =>
 /** Starts the app, as after a start of the controller. */
 function start(): void {
   events = [];
+  announced = [];
   const context: Partial<AppContext> = {
     log: silentLogger,
     clock: w.clock,
@@ -31,7 +41,14 @@ function start(): void {
     statusChanged: () => {},
     event: (type, fields, tenant) => events.push({ type, ...fields, tenant }),
   };
-  elector = new Elector(context as AppContext, { holdMs: HOLD }, { hostsBehind: () => [], moved: () => {} });
+  elector = new Elector(
+    context as AppContext,
+    { holdMs: HOLD },
+    {
+      hostsBehind: () => [],
+      moved: ({ tenant, id }) => announced.push(`${tenant}/${id}`),
+    },
+  );
   w.onChange = (change) => elector.changed(change);
 }
 
@@ -45,6 +62,39 @@ beforeEach(() => {
   w.clock.pass(10_000);
   w.network('t', 'lan', { transport: 'vxlan' });
   w.network('t', 'far', { transport: 'nvgre', extends: 'lan', gateways: ['hv1', 'hv2', 'hv3'] });
+});
+
+describe('a port on a VLAN with hypervisors that stand by', () => {
+  const at = () => {
+    const { endpoint } = w.desired.ports.get('t/up')!;
+    return w.observed.gateway(`endpoint/${endpoint}`);
+  };
+  const way = { 1: { interfaceId: vlanInterface('up', 0) }, ...tunnels };
+
+  it('is at the first that has a way there, moves on when that goes away, and is nowhere else then', () => {
+    w.port({ tenant: 't', id: 'up', network: 'lan', mac: 'learned', uplink: ['hv1', 'hv2'] });
+    expect(at()).toBeUndefined();
+    w.labels(2, way);
+    expect(at()).toEqual({ dpid: dpid(2), former: undefined });
+    w.labels(1, way);
+    expect(at()).toEqual({ dpid: dpid(2), former: undefined });
+    expect(membershipOf(w.state).placeOf(w.desired.ports.get('t/up')!)).toMatchObject({ dpid: dpid(2), no: 1 });
+    w.observed.switchDown(dpid(2));
+    w.clock.pass(HOLD);
+    expect(at()).toMatchObject({ dpid: dpid(1) });
+    expect(membershipOf(w.state).portsAt(network('lan').index, dpid(2))).toEqual([]);
+    expect(announced).toEqual(['t/up']);
+    w.deletePort('t', 'up');
+    expect(w.observed.gateway(`endpoint/${1}`)).toBeUndefined();
+  });
+});
+
+describe('what tells a VLAN where machines are now', () => {
+  it('is a reverse ARP request in their name (RFC 903)', () => {
+    expect(reverseArp(0x020000000031 as Mac).toString('hex')).toBe(
+      `${'ffffffffffff'}${'020000000031'}8035${'0001080006040003'}${'020000000031'}00000000${'020000000031'}00000000${'00'.repeat(18)}`,
+    );
+  });
 });
 
 describe('the gateway of a network that extends another one', () => {
