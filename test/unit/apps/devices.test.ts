@@ -192,7 +192,7 @@ describe('the condition of a port behind a hardware VTEP', () => {
   it('says when a binding is not of the kind that its endpoint needs', () => {
     const w = world();
     expect(reason(w.port({ ...station('s', MAC.rack, 'p1', 5), on: ['rack', 'nic'] }))).toBe('BindingUnfit');
-    expect(reason(w.port({ ...station('s', MAC.rack, 'p1', 5), on: ['hv1', 'p1', 5] }))).toBe('BindingUnfit');
+    expect(reason(w.port({ ...station('s', MAC.rack, 'p1', 5), on: ['hv1', 'p1', 5] }))).toBe('VlanUnknown');
     expect(w.compile().text(2).join('\n')).not.toContain('02:00:00:00:00:11');
     expect(reason(w.deleteHypervisor('rack').port(station('s', MAC.rack, 'p1', 5)))).toBe('HypervisorUnknown');
   });
