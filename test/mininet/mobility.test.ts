@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type LabHypervisor,
   type LabMachine,
-  OverlayNet,
+  type OverlayNet,
   Probe,
   ping,
   type Received,
@@ -10,13 +10,15 @@ import {
 } from '../../mininet/driver.ts';
 import { tryAll } from '../../mininet/matrix.ts';
 import { heldRules } from '../kit/held.ts';
-import { freePort, Netloom } from '../kit/netloom.ts';
+import type { Netloom } from '../kit/netloom.ts';
+import { isReady, OverlayLab } from '../kit/overlay-lab.ts';
 
 /**
  * A machine moves between three real hypervisors under a running stream of numbered datagrams, one a millisecond each way. Each test begins
  * with it at its home and ends with it there; what streams have lost is printed.
  */
 
+let lab: OverlayLab;
 let netloom: Netloom;
 let net: OverlayNet;
 let probe: Probe<LabMachine>;
@@ -30,8 +32,6 @@ const machine = (n: number): LabMachine => net.machines[n]!;
 const hv = (n: 0 | 1 | 2): LabHypervisor => net.hypervisors[n]!;
 const portPath = ({ tenant, name }: LabMachine) => `/v1/tenants/${tenant}/ports/${name}`;
 const movePath = () => `${portPath(machine(GUEST))}/migration`;
-const isReady = (body: { status?: { conditions?: { type: string; status: string }[] } }) =>
-  body.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 const phaseIs = (...phases: string[]) => netloom.until(movePath(), ({ phase }) => phases.includes(phase));
 const moveTo = (to: LabHypervisor, more: object = {}) => ({
   to: { hypervisor: to.name, interfaceId: machine(GUEST).interfaceId },
@@ -91,13 +91,9 @@ async function backHome(): Promise<void> {
 }
 
 beforeAll(async () => {
-  net = await OverlayNet.start({ prefix: 'nlv', net: 23, dpidBase: 0x2300, hypervisors: 3, vms: 6, movable: true });
-  const openflow = `${net.management}:${await freePort()}`;
-  netloom = await Netloom.start('--openflow', openflow);
-  await net.controller(`tcp:${openflow}`);
-  for (const { name, dpid, tunnel, ovsdb } of net.hypervisors) {
-    await netloom.ok('PUT', `/v1/hypervisors/${name}`, { datapathId: dpid, tunnelAddresses: [tunnel], ovsdb });
-  }
+  lab = await OverlayLab.start({ prefix: 'nlv', net: 23, dpidBase: 0x2300, hypervisors: 3, vms: 6, movable: true });
+  ({ net, netloom } = lab);
+  await lab.addAll();
   for (const tenant of ['t1', 't2']) {
     await netloom.ok('PUT', `/v1/tenants/${tenant}`, {});
     await netloom.ok('PUT', `/v1/tenants/${tenant}/networks/lan`, {
@@ -105,19 +101,9 @@ beforeAll(async () => {
       subnets: ['10.0.0.0/24', 'fd00::/64'],
     });
   }
-  for (const each of net.machines) {
-    await netloom.ok('PUT', `${portPath(each)}?wait=ready&timeout=30s`, {
-      network: 'lan',
-      mac: each.mac,
-      addresses: [each.ip, each.ip6],
-      binding: { hypervisor: each.hypervisor, interfaceId: each.interfaceId },
-    });
-  }
+  for (const each of net.machines) await lab.bind(each);
   for (const each of net.machines) await netloom.until(portPath(each), isReady);
-  await netloom.until(
-    '/v1/tunnels?limit=1000',
-    ({ items }) => items.length === 6 && items.every(({ state }: { state: string }) => state === 'up'),
-  );
+  await lab.tunnelsAre((state) => state === 'up');
   expect(await tryAll(net.machines)).toMatchObject(ALL_GOOD);
   probe = await Probe.open(machine(GUEST));
   atHome = await tables();
@@ -125,8 +111,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await probe?.close();
-  await net?.stop();
-  await netloom?.remove();
+  await lab?.stop();
 }, 60_000);
 
 describe('a move between hypervisors', () => {

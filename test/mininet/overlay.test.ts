@@ -3,6 +3,7 @@ import { inHost, type LabHypervisor, type LabMachine, type OverlayNet, Probe, pi
 import { udp4Frame } from '../../mininet/frames.ts';
 import { tryAll } from '../../mininet/matrix.ts';
 import { Capture } from '../kit/capture.ts';
+import { heldRules } from '../kit/held.ts';
 import type { Netloom } from '../kit/netloom.ts';
 import { ofctl } from '../kit/ofctl.ts';
 import { isReady, OverlayLab } from '../kit/overlay-lab.ts';
@@ -20,21 +21,7 @@ const hex = (text: string) => Buffer.from(text).toString('hex');
 const of = (tenant: string) => lab.of(tenant);
 const [t1, t2] = ['t1', 't2'] as const;
 
-/** A whole flow table and group table, without what counts. */
-const rules = async (hypervisor: LabHypervisor): Promise<string> => {
-  const [flows, groups] = await Promise.all([
-    netloom.ok('GET', `/v1/switches/${hypervisor.dpid}/flows?limit=10000`),
-    netloom.ok('GET', `/v1/switches/${hypervisor.dpid}/groups?limit=10000`),
-  ]);
-  const flow = ({ table, priority, match, actions, cookie }: Record<string, unknown>) =>
-    `${table} ${priority} ${match} → ${actions} ${cookie}`;
-  return [
-    ...flows.items.map(flow),
-    ...groups.items.map(({ groupId, type, buckets }: Record<string, unknown>) => `${groupId} ${type} ${buckets}`),
-  ]
-    .sort()
-    .join('\n');
-};
+const rules = (hypervisor: LabHypervisor): Promise<string> => heldRules(netloom, hypervisor.dpid);
 
 const bind = (machine: LabMachine) => lab.bind(machine);
 const tunnelsAre = (fits: (state: string, from: string, to: string) => boolean) => lab.tunnelsAre(fits);
