@@ -35,9 +35,11 @@ export function resolveBinding(binding: Binding | undefined, port: Port, state: 
   if (!binding) return undefined;
   if ('switch' in binding) return { dpid: binding.switch, port: binding.port };
   const { datapathId } = state.desired.hypervisors.get(binding.hypervisor) ?? {};
-  const stood = 'vlan' in binding && binding.standby.length > 0;
-  const elected = stood ? state.observed.gateway(`endpoint/${port.endpoint}`)?.dpid : undefined;
-  const dpid = elected ?? datapathId;
+  const list = 'vlan' in binding && binding.standby.length > 0 ? [binding.hypervisor, ...binding.standby] : [];
+  const elected = list.length === 0 ? undefined : state.observed.gateway(`endpoint/${port.endpoint}`)?.dpid;
+  // One that is no hypervisor's any more was elected before that was known.
+  const isOfList = list.some((id) => state.desired.hypervisors.get(id)?.datapathId === elected);
+  const dpid = elected !== undefined && isOfList ? elected : datapathId;
   return dpid === undefined ? undefined : { dpid, interfaceId: interfaceOf(binding) };
 }
 
