@@ -73,8 +73,8 @@ const EXPECTED = Object.values(SEGMENTS).sort((a, b) => a - b);
 
 beforeAll(async () => {
   net = await OverlayNet.start({
-    prefix: 'nls',
-    net: 23,
+    prefix: 'nlt',
+    net: 35,
     dpidBase: 0x2300,
     hypervisors: 2,
     vms: 4,
