@@ -89,7 +89,7 @@ export const edit = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('elect' as const),
       tenant,
@@ -146,7 +146,10 @@ export const edit = fc.oneof(
       addressed: fc.boolean(),
       at: fc.option(at, { nil: undefined }),
       on: fc.option(fc.tuple(switchNo, fc.integer({ min: 1, max: 3 })), { nil: undefined }),
-      uplink: fc.option(fc.tuple(switchNo, switchNo), { nil: undefined, freq: 4 }),
+      uplink: fc.oneof(
+        { weight: 7, arbitrary: fc.constant(undefined) },
+        { weight: 1, arbitrary: fc.tuple(switchNo, switchNo) },
+      ),
       behind: fc.option(fc.tuple(deviceNo, fc.integer({ min: 0, max: 2 })), { nil: undefined, freq: 3 }),
     }),
   },
