@@ -186,7 +186,18 @@ describe.skipIf(why !== undefined)('a hardware VTEP', () => {
     await net.vtep(device, 'add-ls', 'theirs', '--', 'bind-ls', device.physicalSwitch, from.port, '7', 'theirs');
     await netloom.ok('PUT', extra, { ...other, binding: { hypervisor: 'rack', port: from.port, vlan: 7 } });
     await netloom.until(extra, has('VlanTaken'));
-    await net.vtep(device, 'unbind-ls', device.physicalSwitch, from.port, '7', '--', 'del-ls', 'theirs');
+    await net.vtep(device, 'unbind-ls', device.physicalSwitch, from.port, '7');
+    // The emulator notes MACs of its own there whenever it gets round to it, and a logical switch with MACs cannot be deleted.
+    const deletion = ['clear-local-macs', 'theirs', '--', 'del-ls', 'theirs'];
+    await netloom.poll(
+      () =>
+        net.vtep(device, ...deletion).then(
+          () => 'done',
+          (error: Error) => error.message,
+        ),
+      (outcome) => outcome === 'done',
+      'deletion of the logical switch',
+    );
     await netloom.until(extra, isReady);
     await netloom.ok('PUT', extra, { ...other, binding: { hypervisor: 'rack', interfaceId: 'any' } });
     await netloom.until(extra, has('BindingUnfit'));
